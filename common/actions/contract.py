@@ -1,0 +1,116 @@
+"""What an action is. An action's file imports pydantic and this module only; its means come in `Context`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.core.after_step import Done, NotDone, Outcome, Unknown
+from common.core.policy import Policy
+from common.core.task import Effect, Json, Lang, Reason, Risk
+from common.i18n import t
+from common.ports import HttpFailure, HttpRequest, HttpResponse
+
+__all__ = [
+    "Action", "Args", "Context", "Done", "Effect", "Generated", "HttpFailure", "HttpRequest", "HttpResponse", "Json", "Known",
+    "Lang", "NotDone", "Outcome", "Policy", "Reason", "Risk", "Unknown", "control", "data", "is_ref", "t",
+]  # fmt: skip
+
+REF: Final = "$ref"
+
+
+def is_ref(value: object) -> bool:
+    """Whether a JSON value is a reference to something not known yet."""
+    return isinstance(value, dict) and REF in value
+
+
+def control(default: Any = ..., /, **options: Any) -> Any:  # noqa: ANN401 - pydantic's Field is typed so
+    """A field that decides what is done and to whom: method, host, path, recipient, key. Never a `$ref` to a result."""
+    return Field(default, json_schema_extra={"x-aiw": "control"}, **options)
+
+
+def data(default: Any = ..., /, **options: Any) -> Any:  # noqa: ANN401 - pydantic's Field is typed so
+    """A field that is only content: body, query values, message, prompt. May be, or hold, a `$ref` to an earlier result."""
+    return Field(default, json_schema_extra={"x-aiw": "data"}, **options)
+
+
+class Args(BaseModel):
+    """Base of an action's argument model. Data fields are typed so that a `$ref` object passes, too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+A = TypeVar("A", bound=Args)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a floor may depend on besides the arguments."""
+
+    policy: Policy
+    text: str  # the requester's own words, in which a host may be named; empty for derived text
+    result_fields: frozenset[str]  # argument fields that hold, or held before they were resolved, a `$ref` to a result
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a model wrote for `claude.generate`."""
+
+    text: str
+    json: Json = None
+
+
+class Context(Protocol):
+    """The means of an action while it runs."""
+
+    policy: Policy
+    idempotency_key: str
+    lang: Lang
+
+    def remaining(self) -> float:
+        """Seconds until the attempt must have ended, on the monotonic clock; never below 0."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """An outbound request within the remaining time. HttpFailure."""
+
+    def function_url(self, name: str) -> str:
+        """Where a listed function is."""
+
+    def generate(self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None) -> Generated | NotDone | Unknown:
+        """Ask the model, behind the budget door."""
+
+
+class Action(ABC, Generic[A]):
+    """One kind of step."""
+
+    name: ClassVar[str]
+    args_model: ClassVar[type[Args]]
+
+    @abstractmethod
+    def effect(self, args: A, policy: Policy) -> Effect:
+        """What repeating it would do."""
+
+    @abstractmethod
+    def floors(self, args: A, known: Known) -> tuple[Reason, ...]:
+        """Why it is how risky (rules by id); an empty tuple is low. Refusals of targets are `refusals`' business."""
+
+    def refusals(self, args: A, policy: Policy) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - most actions refuse nothing
+        """(field, message key) of arguments that are never allowed: unlisted functions and channels, our own parts."""
+        return ()
+
+    def timeout(self, args: A) -> timedelta:  # noqa: ARG002 - most actions have the default
+        """How long an attempt may take."""
+        return timedelta(seconds=30)
+
+    @abstractmethod
+    def summary(self, args: A, lang: Lang) -> str:
+        """The sentence that a person approves: made by code from the arguments, never Claude's words."""
+
+    @abstractmethod
+    def run(self, args: A, ctx: Context) -> Outcome:
+        """Do it. May raise anything: the caller takes what it did not foresee for Unknown (I6)."""

@@ -1,0 +1,61 @@
+"""Every outside value by name, read once; a wrong one stops the start and is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.core.task import Risk
+
+
+class Settings(BaseSettings):
+    """The environment of a function, or of the supervisor that starts them. Read-only."""
+
+    model_config = SettingsConfigDict(env_prefix="AIW_", frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: SecretStr = SecretStr("")  # postgresql+pg8000://…
+    database_role: str | None = None  # SET ROLE after connecting: aiw_app, or aiw_approve for `approve`
+    redis_url: str = ""  # redis://… or unix://…; empty: no wakes, each function looks by itself
+    function: Literal["", "analyze", "execute", "approve", "schedule", "dashboard"] = ""
+    function_url: str = "http://gateway:8080/function/{name}"
+    public_url: str = "http://127.0.0.1:8000"
+    secrets_dir: Path = Path("/var/openfaas/secrets")  # read again when a file changes
+    metrics_port: int = 0  # 0: none
+
+    # values of a fresh installation (afterwards they are settings in the database)
+    autorun: Risk = Risk.LOW
+    hosts: str = ""
+    functions: str = ""
+    channels: str = ""
+    notify: str | None = None
+    budget_usd: float = Field(default=25, ge=0, le=1_000_000)
+    tz: str = "UTC"
+    self_approval: bool = True
+
+    # the model
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    model: str = "claude-haiku-5-5"
+
+    # limits; each default's reason is in ARCHITECTURE.md's table of defaults
+    lease_seconds: int = Field(default=60, ge=10, le=900)  # a dead worker's task waits this long
+    claim_tasks: int = Field(default=100, ge=1, le=1000)
+    effect_threads: int = Field(default=32, ge=1, le=256)
+    analyses_at_once: int = Field(default=8, ge=1, le=64)
+    attempts: int = Field(default=5, ge=1, le=20)
+    replans: int = Field(default=3, ge=0, le=10)
+    wake_seconds: float = Field(default=50, ge=1, le=600)  # a wake's time budget: under the gateway's own limit
+    drain_seconds: float = Field(default=20, ge=1, le=300)
+    result_bytes: int = Field(default=1_000_000, ge=1000)  # kept inline until there is object storage
+    body_bytes: int = Field(default=10_000_000, ge=1000)
+
+    @field_validator("function_url")
+    @classmethod
+    def _names_the_function(cls, value: str) -> str:
+        if "{name}" not in value:
+            msg = "must hold {name}, e.g. http://gateway:8080/function/{name}"
+            raise ValueError(msg)
+        return value
