@@ -1,0 +1,91 @@
+"""A request's body, parsed once and strictly: what PostgreSQL or canonical JSON could not hold is refused at its field."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+
+from common.core.errors import FieldError, Invalid, Malformed
+from common.core.task import Json
+
+DEPTH_MAX: Final = 64  # deeper is nobody's honest JSON, and recursion costs stack everywhere below
+
+
+def read_json(raw: bytes) -> Json:
+    """Parse a body.
+
+    Raises:
+        Malformed: not JSON, or not UTF-8.
+        Invalid: NaN or an infinity, a lone surrogate, a NUL, or too deep; each with a pointer to the place.
+    """
+    try:
+        value: Json = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        value = _explained(raw, exc)
+    # Only a body that holds the escape can hold the character: the walk is spared for all others.
+    if b"\\u0000" in raw or _deep(raw):
+        _refuse(value)
+    return value
+
+
+def _explained(raw: bytes, cause: orjson.JSONDecodeError) -> Json:
+    """orjson is strict but does not say where; the lenient parser lets the fault be pointed at."""
+    try:
+        value: Json = json.loads(raw.decode())
+    except (UnicodeDecodeError, RecursionError):
+        msg = "the body is not UTF-8 JSON"
+        raise Malformed(msg) from cause
+    except json.JSONDecodeError as exc:
+        msg = f"line {exc.lineno}, column {exc.colno}: {exc.msg}"
+        raise Malformed(msg) from cause
+    _refuse(value)
+    raise Malformed(str(cause)) from cause
+
+
+def _deep(raw: bytes) -> bool:
+    return raw.count(b"[") + raw.count(b"{") > DEPTH_MAX
+
+
+def _refuse(value: Json) -> None:
+    errors = tuple(_faults(value, "#", 0))
+    if errors:
+        raise Invalid(errors)
+
+
+def _faults(value: Json, at: str, depth: int) -> Iterator[FieldError]:
+    if depth > DEPTH_MAX:
+        yield FieldError(at, f"nested deeper than {DEPTH_MAX} levels", "flatten it")
+    elif isinstance(value, str):
+        fault = text_fault(value)
+        if fault:
+            yield FieldError(at, fault, "leave that character out")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield FieldError(at, "not a finite number", "JSON has no NaN and no infinity; use null or a string")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, f"{at}/{index}", depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            fault = text_fault(key)
+            place = f"{at}/{pointer_token(key)}"
+            if fault:
+                yield FieldError(place.encode(errors="replace").decode(), f"the name: {fault}", "rename the field")
+            yield from _faults(item, place, depth + 1)
+
+
+def text_fault(text: str) -> str | None:
+    """Why a text cannot be stored; None if it can."""
+    if "\x00" in text:
+        return "holds a NUL character"
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        return "holds a lone surrogate, which is not Unicode text"
+    return None
+
+
+def pointer_token(key: object) -> str:
+    """One token of a JSON pointer (RFC 6901)."""
+    return str(key).replace("~", "~0").replace("/", "~1")

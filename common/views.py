@@ -1,0 +1,156 @@
+"""From records to the public JSON: what a role may see, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, cast
+
+from common import api
+from common.auth import reaches
+from common.core.task import TERMINAL, Json, Lang, Plan, Reason, State, Step
+from common.i18n import t
+from common.ports import Approval, EventRecord, Principal, Role, TaskRecord
+
+MASKED: Final = "•••"
+What = Literal["analysis", "worker", "delay", "backoff", "approval", "person", "paused", "budget", "provider"]
+
+
+def task_view(record: TaskRecord, role: Role, lang: Lang) -> api.Task:
+    """A task as a role may see it: a viewer gets no inputs, no result, and masked argument values."""
+    task, full = record.task, reaches(role, "operator")
+    plan = task.plan
+    ended = task.state in TERMINAL or task.state is State.MANUAL
+    failure = record.failure if task.state is not State.SUCCEEDED else None
+    return api.Task(
+        id=task.id,
+        state=task.state,
+        waiting_for=waiting_view(record),
+        text=task.request.text,
+        inputs=task.request.inputs if full else None,
+        kind=task.kind,
+        risk=plan.risk if plan else None,
+        reasons=reasons_view(plan.reasons, lang) if plan else [],
+        priority=task.priority,
+        plan=plan_view(plan, masked=not full) if plan else None,
+        attempts=task.attempts,
+        result=record.result if full else None,
+        error=api.ErrorView(
+            code=failure.code, step=failure.step, status=failure.status, detail=failure.detail if full else None
+        )
+        if failure
+        else None,
+        outcome=api.OutcomeView(note=record.last_note, actor=record.last_actor) if ended else None,
+        cost_usd=api.usd(record.cost_nanodollars),
+        requested_by=record.requested_by_name,
+        created_at=record.created_at,
+        finished_at=record.finished_at,
+        tags=list(task.request.tags),
+    )
+
+
+def waiting_view(record: TaskRecord) -> api.WaitingFor | None:
+    """What it waits for: derived from the state, and from the stored word where the state does not say it."""
+    what = waits_for(record)
+    if what is None:
+        return None
+    who: dict[str, Role] = {"approval": "approver", "person": "operator", "paused": "admin", "budget": "admin"}
+    ending = record.task.id.hex[-8:]
+    command = {
+        "approval": f"aiw approve {ending}",
+        "person": f"aiw show {ending}",
+        "paused": "aiw resume",
+        "budget": "aiw settings budget_usd",
+    }
+    if what == "person" and record.task.unknown_effect:
+        command["person"] = f"aiw outcome {ending} {record.task.unknown_effect.step_id} done|not_done"
+    elif what == "person" and record.task.plan is not None:
+        command["person"] = f"aiw retry {ending}"
+    elif what == "person":
+        command["person"] = f"aiw resolve {ending}"
+    return api.WaitingFor(
+        what=what,
+        since=record.since,
+        look_again_at=record.next_check_at,
+        who=who.get(what),
+        command=command.get(what),
+    )
+
+
+def waits_for(record: TaskRecord) -> What | None:
+    """The word for it; None while it runs or is over."""
+    task = record.task
+    match task.state:
+        case State.AWAITING_APPROVAL:
+            return "approval"
+        case State.MANUAL:
+            return "person"
+        case State.QUEUED if record.paused:
+            return "paused"
+        case State.QUEUED:
+            return cast("What", task.waiting_for or "worker")
+        case State.RECEIVED | State.ANALYZING:
+            return cast("What", task.waiting_for or "analysis")
+        case _:
+            return None
+
+
+def reasons_view(reasons: tuple[Reason, ...], lang: Lang) -> list[api.ReasonView]:
+    """Why it is how risky, in the reader's language."""
+    return [
+        api.ReasonView(rule=r.rule, step=r.step, floor=r.floor, text=t(f"reason.{r.rule}", lang, **r.values))
+        for r in reasons
+    ]
+
+
+def plan_view(plan: Plan, *, masked: bool) -> api.PlanView:
+    """A plan; `masked`: every argument value is hidden, its name is not."""
+    return api.PlanView(
+        number=plan.number,
+        source=plan.source,
+        steps=[api.PlanStep(id=s.id, action=s.action, args=_masked(s) if masked else dict(s.args)) for s in plan.steps],
+    )
+
+
+def _masked(step: Step) -> dict[str, Json]:
+    return dict.fromkeys(step.args, MASKED)
+
+
+def event_view(record: EventRecord, role: Role, lang: Lang) -> api.Event:
+    """A history row; its details are an operator's."""
+    event = record.event
+    return api.Event(
+        task_id=event.task_id,
+        seq=event.seq,
+        kind=event.kind,
+        from_state=event.from_state,
+        to_state=event.to_state,
+        at=event.at,
+        actor=record.actor_name,
+        text=t(f"event.{event.kind}", lang),
+        detail=event.detail if reaches(role, "operator") else None,
+    )
+
+
+def approval_view(
+    approval: Approval, record: TaskRecord, plan: Plan, say: Callable[[Step, Lang], str], who: Principal, lang: Lang, *,
+    self_approval: bool,
+) -> api.Approval:
+    """What waits for approval, as an approver sees it: everything."""
+    own = who.person == approval.requested_by and not self_approval
+    decided = any(d.person == who.person for d in approval.decisions)
+    return api.Approval(
+        task_id=record.task.id,
+        digest=approval.digest,
+        plan=plan_view(plan, masked=False),
+        summary=[say(step, lang) for step in plan.steps],
+        risk=plan.risk,
+        reasons=reasons_view(plan.reasons, lang),
+        worst_cost_usd=api.usd(plan.cost_cap or 0),
+        requested_by=approval.requested_by_name,
+        expires_at=approval.expires_at,
+        required=approval.required,
+        decisions=[
+            api.DecisionView(person=d.person_name, verdict=d.verdict, note=d.note, at=d.at) for d in approval.decisions
+        ],
+        may_decide=record.task.state is State.AWAITING_APPROVAL and not own and not decided,
+    )

@@ -1,0 +1,355 @@
+"""The factory of every function's app: routes from the one table, roles, strict bodies, wakes, problem+json."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final, Protocol, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from common import api
+from common.auth import require, sha256_of
+from common.body import pointer_token, read_json
+from common.claim_loop import ClaimLoop, Turn
+from common.config import Settings
+from common.core.errors import (
+    AppError,
+    Conflict,
+    FieldError,
+    Invalid,
+    Malformed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+)
+from common.core.task import Json, Lang
+from common.i18n import t
+from common.ports import Principal
+from common.routes import API, ROUTE, FunctionName, Route
+from common.telemetry import observed, serve_metrics
+from common.wiring import Container, bootstrap
+
+PROBLEM: Final = "application/problem+json"
+BODY_METHODS: Final = frozenset({"POST", "PUT"})
+ID_ENDING: Final = 4  # hex digits at least: shorter endings are typing errors
+
+
+class Function(Protocol):
+    """What a function's app runs besides its endpoints; built once, when the process starts to serve."""
+
+    def turn(self) -> Turn:
+        """Claim once and work it off."""
+
+    def woken(self) -> None:
+        """A wake arrived; called on the event loop, must not block."""
+
+    def stop(self) -> None:
+        """SIGTERM: begin nothing more, release what has not begun. May block for the drain."""
+
+
+def make_app(
+    name: FunctionName,
+    endpoints: Mapping[str, Callable[..., Any]],
+    build: Callable[[Container], Function],
+    *,
+    pages: APIRouter | None = None,
+    container: Container | None = None,
+) -> FastAPI:
+    """The app of one function.
+
+    Args:
+        name: which one; every route of the table that is its own must have an endpoint.
+        endpoints: by the route's name in `common.routes`.
+        build: makes the function's own part once the container is there.
+        pages: routes outside the API (the dashboard's).
+        container: what tests want faked; None: built from the environment when the app starts.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(name, build, container))
+    app.add_middleware(observed, function=name)
+    app.add_exception_handler(AppError, problem)
+    app.add_exception_handler(RequestValidationError, problem)
+    app.add_exception_handler(HTTPException, problem)
+    app.add_exception_handler(Exception, problem)
+    own = {route.name for route in ROUTE.values() if route.function == name}
+    if own != set(endpoints):
+        msg = f"{name}: the table and the handler differ in {sorted(own ^ set(endpoints))}"
+        raise ValueError(msg)
+    for route_name, endpoint in endpoints.items():
+        _add(app, ROUTE[route_name], endpoint)
+    app.add_api_route("/", _wake, methods=["POST"])
+    app.add_api_route("/_/health", _health, methods=["GET"])
+    app.add_api_route("/_/ready", _ready, methods=["GET"])
+    if pages is not None:
+        app.include_router(pages)
+    return app
+
+
+def _lifespan(
+    name: FunctionName, build: Callable[[Container], Function], given: Container | None
+) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        container = given or bootstrap(Settings(function=name))
+        serve_metrics(container.settings.metrics_port)
+        function = build(container)
+        app.state.container = container
+        app.state.function = function
+        app.state.loop = ClaimLoop(function.turn, container.clock, lambda: container.notifier.publish(HELP[name]))
+        try:
+            yield
+        finally:
+            app.state.loop.drain()
+            await run_in_threadpool(function.stop)
+            if given is None:
+                await run_in_threadpool(container.close)
+
+    return lifespan
+
+
+HELP: Final[Mapping[FunctionName, tuple[str, ...]]] = {
+    "analyze": ("aiw.task.received",),
+    "execute": ("aiw.task.queued",),
+    "approve": ("aiw.task.manual",),
+    "schedule": (),  # alone does maintenance: the next minute is soon enough
+    "dashboard": (),
+}
+
+
+# --- wakes ----------------------------------------------------------------------------------------------------------------
+
+
+async def _wake(request: Request) -> Response:
+    """Look now. The body is ignored: a wake carries no authority and no work."""
+    state = request.app.state
+    state.function.woken()
+    ran = await run_in_threadpool(state.loop.run, state.container.settings.wake_seconds)
+    if ran is None:
+        return Response(status_code=202)
+    return Response(ran.model_dump_json(), media_type="application/json")
+
+
+async def _health() -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+async def _ready(request: Request) -> JSONResponse:
+    await run_in_threadpool(request.app.state.container.ready)
+    return JSONResponse({"status": "ready"})
+
+
+# --- routes of the table --------------------------------------------------------------------------------------------------
+
+
+class StrictRequest(Request):
+    """A request whose JSON was parsed strictly before FastAPI asks for it."""
+
+    async def json(self) -> Json:
+        """The parsed body."""
+        return cast("Json", self.state.json)
+
+
+class TableRoute(APIRoute):
+    """A route of the table: role first, then media type and JSON, then FastAPI's own validation."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """See APIRoute."""
+        original = super().get_route_handler()
+        route = ROUTE[self.name]
+
+        async def handler(request: Request) -> Response:
+            if route.role is not None:
+                principal = await authenticate(request)
+                require(principal, route.role)
+                request.state.principal = principal
+            strict = StrictRequest(request.scope, request.receive)
+            if request.method in BODY_METHODS:
+                strict.state.json = await _json_of(strict)
+            return cast("Response", await original(strict))
+
+        return handler
+
+
+def _add(app: FastAPI, route: Route, endpoint: Callable[..., Any]) -> None:
+    status, model = route.answers[0]
+    router = APIRouter(route_class=TableRoute)
+    router.add_api_route(
+        route.path, endpoint, methods=[route.method], status_code=status, response_model=model, name=route.name
+    )
+    app.include_router(router)
+
+
+async def authenticate(request: Request) -> Principal:
+    """Whose request it is, by its Bearer token. Unauthenticated."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Unauthenticated
+    keeper = request.app.state.container.doorkeeper
+    token = sha256_of(secret.strip())
+    known: Principal | None = keeper.remembered(token)
+    return known or cast("Principal", await run_in_threadpool(keeper.look_up, token))
+
+
+async def _json_of(request: Request) -> Json:
+    limit: int = request.app.state.container.settings.body_bytes
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    raw = bytes(body)
+    request._body = raw  # noqa: SLF001 - Starlette's own cache of a body that was read; there is no public way to fill it
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not raw and not media:
+        return {}  # a note that was not given
+    if media != "application/json":
+        msg = f"Content-Type is {media or 'missing'}; send application/json"
+        raise UnsupportedMedia(msg)
+    return read_json(raw)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"at most {limit:,} bytes; send large data by reference, or in several requests")
+
+
+# --- what endpoints ask for -------------------------------------------------------------------------------------------------
+
+
+def _container(request: Request) -> Container:
+    return cast("Container", request.app.state.container)
+
+
+def _principal(request: Request) -> Principal:
+    return cast("Principal", request.state.principal)
+
+
+def reader_lang(request: Request) -> Lang:
+    """The reader's language: `?lang=`, else the first of Accept-Language that we speak, else English."""
+    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
+    for part in asked.split(","):
+        tag = part.partition(";")[0].strip().lower()[:2]
+        if tag in {"ko", "en"}:
+            return cast("Lang", tag)
+    return "en"
+
+
+def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the table's own parameter name
+    """A task's id, or a unique ending of at least 4 hex digits of one in the caller's workspace."""
+    try:
+        return UUID(id)
+    except ValueError:
+        ending = id.lower().replace("-", "")
+    if len(ending) < ID_ENDING or any(c not in "0123456789abcdef" for c in ending):
+        msg = f"{id[:40]!r} is no task id"
+        raise NotFound(msg)
+    found = _container(request).reads.resolve_id(_principal(request).workspace, ending)
+    if not found:
+        msg = f"no task ends with {ending}"
+        raise NotFound(msg)
+    if len(found) > 1:
+        msg = f"several tasks end with {ending}: give more of the id"
+        raise Conflict(msg)
+    return found[0]
+
+
+Wired = Annotated[Container, Depends(_container)]
+Who = Annotated[Principal, Depends(_principal)]
+ReaderLang = Annotated[Lang, Depends(reader_lang)]
+TaskRef = Annotated[UUID, Depends(_task_ref)]
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------------
+
+
+def problem(request: Request, exc: Exception) -> JSONResponse:
+    """The one place where an error becomes HTTP (RFC 9457). Strangers are never quoted: they may hold a secret (I11)."""
+    known = _known(exc)
+    body = api.Problem(
+        type=f"/problems/{known.code}",
+        title=t(f"problem.{known.code}", reader_lang(request)),
+        status=known.status,
+        detail=str(known),
+        errors=[api.ProblemError(pointer=e.pointer, detail=e.detail, hint=e.hint) for e in known.errors]
+        if isinstance(known, Invalid)
+        else None,
+        state=known.state if isinstance(known, Conflict) else None,
+        digest=known.digest if isinstance(known, Conflict) else None,
+    )
+    headers = {"Retry-After": str(known.retry_after)} if known.retry_after else {}
+    if known.status == Unauthenticated.status:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body.model_dump(mode="json", exclude_none=True), known.status, headers, media_type=PROBLEM)
+
+
+class _Stranger(AppError):
+    code = "internal"
+
+
+def _known(exc: Exception) -> AppError:
+    if isinstance(exc, AppError):
+        return exc
+    if isinstance(exc, RequestValidationError):
+        return invalid_from(exc.errors())
+    if isinstance(exc, HTTPException):
+        return _from_http(exc)
+    return _Stranger("the log has the cause")
+
+
+def _from_http(exc: HTTPException) -> AppError:
+    if exc.status_code == NotFound.status:
+        return NotFound("no such route: see /api/v1/openapi.json")
+    if exc.status_code == Malformed.status:
+        return Malformed(str(exc.detail))
+    if exc.status_code >= 500:  # noqa: PLR2004 - server errors
+        return Unavailable(str(exc.detail))
+    other = _Other(str(exc.detail))
+    other.status = exc.status_code
+    return other
+
+
+class _Other(AppError):
+    code = "refused"
+    status: int  # type: ignore[misc] - of Starlette's own refusals (405): an instance's, not the class's
+
+
+def invalid_from(errors: Any, root: str = "#") -> Invalid:  # noqa: ANN401 - pydantic's list of error dicts
+    """pydantic's errors with JSON pointers (`#/plan/steps/0/args`); of a query: `?name`, of a path: `{name}`."""
+    return Invalid(tuple(_field_error(error, root) for error in errors))
+
+
+HINTS: Final = {
+    "extra_forbidden": "leave it out, or look for a typing error",
+    "missing": "it is required",
+    "timezone_aware": "give a zone, e.g. 2026-11-24T09:00:00+09:00",
+    "datetime_from_date_parsing": "RFC 3339 with a zone, e.g. 2026-11-24T09:00:00+09:00",
+    "string_pattern_mismatch": "a-z first, then a-z, 0-9 and _, at most 32",
+}
+
+
+def _field_error(error: Mapping[str, Any], root: str) -> FieldError:
+    where, *path = [*error["loc"]] or ["body"]
+    if where == "query":
+        pointer = f"?{path[0] if path else ''}"
+    elif where == "path":
+        pointer = f"{{{path[0] if path else ''}}}"
+    else:
+        tail = path if where == "body" else [where, *path]
+        pointer = root + "".join(f"/{pointer_token(p)}" for p in tail)
+    detail = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        detail = "unknown field"
+    return FieldError(pointer, detail, HINTS.get(error["type"], ""))
+
+
+__all__ = ["API", "Function", "ReaderLang", "TaskRef", "Turn", "Who", "Wired", "authenticate", "invalid_from", "make_app", "problem"]

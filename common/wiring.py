@@ -1,0 +1,76 @@
+"""Everything wired once. The only importer of adapters; builds nothing at import or in a default argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.actions.catalogue import Catalogue
+from common.adapters.outbound_http import OutboundHttp
+from common.adapters.postgres.approvals import PostgresApprovals
+from common.adapters.postgres.budget import PostgresBudget
+from common.adapters.postgres.connection import Database
+from common.adapters.postgres.people import PostgresPeople
+from common.adapters.postgres.queue import PostgresQueue
+from common.adapters.postgres.reads import PostgresReads
+from common.adapters.postgres.workspace import PostgresWorkspace
+from common.adapters.redis.notifier import NoNotifier, RedisNotifier
+from common.adapters.system_clock import SystemClock
+from common.analysis import choose
+from common.auth import Doorkeeper
+from common.config import Settings
+from common.core.after_step import Limits
+from common.ports import Analyzer, Approvals, Budget, Clock, Http, Notifier, People, Queue, Reads, Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """What a function works with."""
+
+    settings: Settings
+    clock: Clock
+    queue: Queue
+    reads: Reads
+    approvals: Approvals
+    workspace: Workspace
+    people: People
+    budget: Budget
+    notifier: Notifier
+    analyzer: Analyzer
+    http: Http
+    catalogue: Catalogue
+    doorkeeper: Doorkeeper
+    ready: Callable[[], None]  # raises an AppError that says what is missing
+    close: Callable[[], None]
+
+    @property
+    def limits(self) -> Limits:
+        """How often is enough; asked anew, since a key may be added while this runs."""
+        return Limits(self.settings.attempts, self.settings.replans, self.analyzer.has_model)
+
+
+def bootstrap(settings: Settings) -> Container:
+    """Wire a function's adapters. Opens no connection: that happens at first use."""
+    clock = SystemClock()
+    database = Database(settings.database_url.get_secret_value(), settings.database_role)
+    people = PostgresPeople(database)
+    budget = PostgresBudget(database)
+    catalogue = Catalogue.shipped()
+    notifier = RedisNotifier(settings.redis_url, settings.function) if settings.redis_url else NoNotifier()
+    return Container(
+        settings=settings,
+        clock=clock,
+        queue=PostgresQueue(database),
+        reads=PostgresReads(database),
+        approvals=PostgresApprovals(database),
+        workspace=PostgresWorkspace(database),
+        people=people,
+        budget=budget,
+        notifier=notifier,
+        analyzer=choose(settings, budget, catalogue),
+        http=OutboundHttp(),
+        catalogue=catalogue,
+        doorkeeper=Doorkeeper(people, clock),
+        ready=database.ready,
+        close=database.close,
+    )
