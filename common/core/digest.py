@@ -16,7 +16,7 @@ VERSION: Final = "v1"
 
 def canonical(value: Json) -> bytes:
     """RFC 8785 JSON. ValueError for what it cannot hold: NaN, infinities, integers beyond 2**53 - 1, lone surrogates."""
-    return rfc8785.dumps(value)  # type: ignore[arg-type] - its own recursive alias is narrower than pydantic's
+    return rfc8785.dumps(value)  # type: ignore[arg-type]  # its own recursive alias is narrower than pydantic's
 
 
 def approval_digest(workspace: UUID, subject: UUID, plan: Plan) -> str:
@@ -24,6 +24,7 @@ def approval_digest(workspace: UUID, subject: UUID, plan: Plan) -> str:
 
     Computed by whoever holds the steps; stored with the approval, never beside the plan.
     """
+    rules: list[Json] = [*sorted({r.rule for r in plan.reasons})]
     value: Json = {
         "workspace": str(workspace),
         "subject": str(subject),
@@ -31,7 +32,7 @@ def approval_digest(workspace: UUID, subject: UUID, plan: Plan) -> str:
         "steps": [{"id": s.id, "action": s.action, "args": dict(s.args)} for s in plan.steps],
         "cost_cap": plan.cost_cap,
         "risk": plan.risk.value,
-        "rules": sorted({r.rule for r in plan.reasons}),
+        "rules": rules,
     }
     return f"{VERSION}:sha256:{hashlib.sha256(canonical(value)).hexdigest()}"
 
