@@ -91,14 +91,15 @@ def after_step(
         lost: the lease ran out and maintenance speaks; the event's kind is then `lease_lost`, the guard that it is due.
     """
     ended = ended_by(began, outcome, keep=not lost or began.number is not None)
-    failure = ended.failure if ended else _failure(began, outcome)
+    failure = _failure(began, outcome)
     if isinstance(outcome, Done):
         return _after_done(task, began, outcome, ended, actor)
     if isinstance(outcome, Unknown) and began.effect is Effect.NON_IDEMPOTENT:
         note = "cancel_requested" if task.cancel_requested else None
         return _to_person(task, ended, Failure(**{**failure.model_dump(), "code": "effect_unknown"}), actor, lost, note)
     if task.cancel_requested:
-        return move(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(failure=failure), ended=ended)
+        detail = Detail(failure=failure)
+        return move(task, "cancelled", State.CANCELLED, None, actor, detail=detail, ended=ended, only_if_due=lost)
     if isinstance(outcome, NotDone) and not outcome.transient:
         return _after_permanent(task, ended, failure, limits, actor)
     if task.attempts + 1 >= limits.attempts:

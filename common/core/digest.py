@@ -16,7 +16,7 @@ VERSION: Final = "v1"
 
 def canonical(value: Json) -> bytes:
     """RFC 8785 JSON. ValueError for what it cannot hold: NaN, infinities, integers beyond 2**53 - 1, lone surrogates."""
-    return rfc8785.dumps(value)  # type: ignore[arg-type]  # its own recursive alias is narrower than pydantic's
+    return rfc8785.dumps(value)
 
 
 def approval_digest(workspace: UUID, subject: UUID, plan: Plan) -> str:
