@@ -1,0 +1,247 @@
+"""Carries wakes from the stream to the functions: `POST /` to each function that has something to look at.
+
+It decides nothing and knows no task. Wakes may be lost, doubled or forged; what it must do is to keep knocking: at every
+function at the start, at one that failed until it answers, at each by the time that it asked for, at `schedule` every minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Protocol
+
+from common.api import WakeAnswer
+from common.config import Settings
+from common.routes import FUNCTIONS, FunctionName
+from common.telemetry import code_of, configure_logging, note
+
+# DESIGN's table of functions, "woken by". `finished` and what goes to a person end a `?wait=` in analyze and dashboard.
+TARGETS: Final[Mapping[str, tuple[FunctionName, ...]]] = {
+    "aiw.task.received": ("analyze",),
+    "aiw.task.queued": ("execute",),
+    "aiw.approval.requested": ("approve", "analyze", "dashboard"),
+    "aiw.task.manual": ("approve", "analyze", "dashboard"),
+    "aiw.task.finished": ("analyze", "dashboard"),
+}
+
+GAP: Final = 0.003  # seconds between two requests to a function: under load a wake stands for all that came meanwhile
+JOIN_AFTER: Final = 0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
+PARALLEL: Final = 8  # requests in flight to one function: each of its replicas may hold one for its whole time budget
+BACKOFF_MIN: Final = 0.1
+BACKOFF_MAX: Final = 5.0
+SILENCE: Final = 60.0  # after so long without an answer `schedule` is woken: maintenance is due every minute
+AWAY_EVERY: Final = 5.0  # while Redis is away everybody is woken this often
+RETRY_MIN: Final = 0.1
+RETRY_MAX: Final = 1.0
+SOONEST: Final = 0.02  # a function that asks to be woken at once, again and again, does not spin us
+GRACE: Final = 2.0  # seconds for requests in flight, once we are told to stop
+
+
+@dataclass(slots=True)
+class Pace:
+    """When one function is knocked at next. Pure: times are seconds on the caller's monotonic clock."""
+
+    silence: float = inf  # wake it when it has not answered for so long
+    pending: float = inf  # since when a wake waits
+    timer: float = inf  # the earliest time that it asked for
+    blocked: float = 0.0  # not before: it failed
+    last_sent: float = -inf
+    in_flight: int = 0
+    failures: int = 0
+
+    def wake(self, now: float) -> None:
+        """There may be something to do. Any number of these before the next request are one."""
+        self.pending = min(self.pending, now)
+
+    def next_at(self) -> float:
+        """When the next request may go; inf: not before something happens."""
+        wanted = min(self.pending, self.timer)
+        busy = PARALLEL if self.failures == 0 else 1  # one that fails is asked by one request at a time
+        if wanted == inf or self.in_flight >= busy:
+            return inf
+        apart = JOIN_AFTER if self.in_flight else GAP
+        return max(wanted, self.blocked, self.last_sent + apart)
+
+    def sent(self, now: float) -> None:
+        """A request is on its way; a wake from here on wants another."""
+        self.pending = inf
+        if self.timer <= now:
+            self.timer = inf
+        self.last_sent = now
+        self.in_flight += 1
+
+    def answered(self, now: float, answer: WakeAnswer | None) -> None:
+        """It answered; None: it joined a loop that runs, or said nothing of itself."""
+        self.in_flight -= 1
+        self.failures = 0
+        self.blocked = 0.0
+        self.timer = min(self.timer, now + self.silence)
+        if answer is None:
+            return
+        if answer.more:  # one that did nothing although there is more is draining, or waits for another's locks
+            self.pending = min(self.pending, now if answer.claimed else now + BACKOFF_MIN)
+        if answer.wake_in_ms is not None:
+            self.timer = min(self.timer, now + max(SOONEST, answer.wake_in_ms / 1000))
+
+    def failed(self, now: float, draw: float) -> None:
+        """No answer, or an error: again after a backoff with jitter (`draw` in [0, 1)), for ever."""
+        self.in_flight -= 1
+        self.failures += 1
+        self.blocked = now + min(BACKOFF_MAX, BACKOFF_MIN * 2 ** min(self.failures - 1, 10)) * (0.5 + draw / 2)
+        self.pending = min(self.pending, now)
+
+
+class Wakes(Protocol):
+    """Where wakes come from."""
+
+    async def read(self) -> frozenset[str] | None:
+        """Kinds that came, None if some may have been missed; raises if it cannot be asked now."""
+
+
+Post = Callable[[FunctionName, str], Awaitable[WakeAnswer | None]]
+"""Wake a function with an event type. Its answer; None: it joined a running loop. Raises if it gave none."""
+
+
+class Connector:
+    """Reads wakes and knocks at functions, until it is stopped."""
+
+    def __init__(self, wakes: Wakes | None, post: Post, functions: Iterable[FunctionName] = FUNCTIONS) -> None:
+        """`wakes` None: there is no stream, everybody is woken every 5 s."""
+        self._wakes = wakes
+        self._post = post
+        self._paces = {name: Pace(silence=SILENCE if name == "schedule" else inf) for name in functions}
+        self._timers: dict[FunctionName, asyncio.TimerHandle] = {}
+        self._requests: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; then read no more and give requests in flight 2 s."""
+        reader = asyncio.create_task(self._read())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({reader, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        self._stopping = True
+        for timer in self._timers.values():
+            timer.cancel()
+        stopped.cancel()
+        reader.cancel()
+        results = await asyncio.gather(reader, return_exceptions=True)
+        if self._requests:
+            await asyncio.wait(set(self._requests), timeout=GRACE)
+        for request in self._requests:
+            request.cancel()
+        if not stop.is_set() and isinstance(results[0], BaseException):
+            raise results[0]  # the reader ended by itself: the supervisor starts us again, and that wakes everybody
+
+    def wake_all(self) -> None:
+        """Wakes may have been missed: look everywhere."""
+        for name in self._paces:
+            self._wake(name, "aiw.wake")
+
+    def _wake(self, name: FunctionName, kind: str) -> None:
+        self._paces[name].wake(asyncio.get_running_loop().time())
+        self._knock(name, kind)
+
+    async def _read(self) -> None:
+        if self._wakes is None:
+            while True:
+                self.wake_all()
+                await asyncio.sleep(AWAY_EVERY)
+        failures, everybody_at = 0, 0.0
+        while True:
+            try:
+                kinds = await self._wakes.read()
+            except Exception as exc:  # noqa: BLE001 - whatever is wrong with Redis, the functions are still woken
+                if not failures:
+                    note("wakes_unavailable", logging.WARNING, error=code_of(exc))
+                failures += 1
+                everybody_at = self._instead(everybody_at)
+                await asyncio.sleep(min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10)))
+                continue
+            if failures:
+                note("wakes_available", tries=failures)
+                failures = 0
+            self._heard(kinds)
+
+    def _heard(self, kinds: frozenset[str] | None) -> None:
+        if kinds is None:
+            self.wake_all()
+            return
+        for kind in kinds:
+            for name in TARGETS.get(kind, ()):
+                if name in self._paces:
+                    self._wake(name, kind)
+
+    def _instead(self, at: float) -> float:
+        """While nothing can be heard: wake everybody at `at`; when to do it next."""
+        now = asyncio.get_running_loop().time()
+        if now < at:
+            return at
+        self.wake_all()
+        return now + AWAY_EVERY
+
+    def _knock(self, name: FunctionName, kind: str = "aiw.wake") -> None:
+        """Send what may go now, and come again when something may."""
+        if self._stopping:
+            return
+        pace = self._paces[name]
+        loop = asyncio.get_running_loop()
+        if pace.next_at() <= loop.time():
+            pace.sent(loop.time())
+            request = loop.create_task(self._request(name, kind))
+            self._requests.add(request)
+            request.add_done_callback(self._requests.discard)
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        at = pace.next_at()
+        if at != inf:
+            self._timers[name] = loop.call_at(at, self._knock, name, kind)
+
+    async def _request(self, name: FunctionName, kind: str) -> None:
+        pace = self._paces[name]
+        now = asyncio.get_running_loop().time
+        try:
+            answer = await self._post(name, kind)
+        except Exception as exc:  # noqa: BLE001 - a function may fail in any way; it is asked again
+            pace.failed(now(), random.random())  # noqa: S311 - jitter
+            if pace.failures == 1:
+                note("wake_failed", logging.WARNING, function=name, error=code_of(exc))
+        else:
+            if pace.failures:
+                note("wake_answered", function=name, tries=pace.failures)
+            pace.answered(now(), answer)
+        self._knock(name)
+
+
+async def main(settings: Settings | None = None) -> None:
+    """The connector's process: until SIGTERM or SIGINT, then returns."""
+    # Its own composition root: a connector needs neither the database nor anything else that wiring.py would import.
+    from common.adapters.redis.wakes import RedisWakes  # noqa: PLC0415 - as above
+    from common.adapters.wake_client import WakeClient  # noqa: PLC0415 - as above
+
+    known = settings or Settings()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    wakes = RedisWakes(known.redis_url) if known.redis_url else None
+    client = WakeClient(known.function_url, timeout=known.wake_seconds + 15)
+    note("connector_started", pid=os.getpid())
+    try:
+        await Connector(wakes, client.post).run(stop)
+    finally:
+        client.close()
+        if wakes is not None:
+            await wakes.close()
+    note("connector_stopped", pid=os.getpid())
+
+
+if __name__ == "__main__":
+    configure_logging()
+    asyncio.run(main())

@@ -1,0 +1,197 @@
+"""What the process says of itself: one JSON line per wake or request on stderr, and `aiw_*` metrics on a port of their own.
+
+No secret can reach a log line (I11): a fact is an id, a number or a code. A text that does not look like one is replaced,
+an exception is named and never quoted, and of other libraries' records only the place is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from types import TracebackType
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
+
+Fact = str | int | float | bool | None
+
+log: Final = logging.getLogger("aiw")
+
+# Ids, codes and route templates have no blanks and are short; prose, bodies and addresses with credentials are neither.
+_CODE: Final = re.compile(r"[\w.,:/{}*+@-]{0,100}")
+# What our own and the provider's secrets begin with, and user:password in an address.
+_SECRET: Final = re.compile(r"aiw_|sk-|bearer|://[^/]*@|v1,", re.IGNORECASE)
+_MASK: Final = "?"
+
+_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_CLAIM_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+
+
+# --- log lines ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def canonical(line: dict[str, Fact]) -> Iterator[dict[str, Fact]]:
+    """One line for a wake or a request, however it ends; callers add what they learn.
+
+    `outcome` is `ok`, the code of what was raised, or what the caller wrote there; `ms` is how long it took.
+    """
+    began = time.perf_counter()
+    try:
+        yield line
+    except BaseException as exc:
+        line["outcome"] = code_of(exc)
+        raise
+    finally:
+        line.setdefault("outcome", "ok")
+        line["ms"] = round((time.perf_counter() - began) * 1000, 2)
+        log.info("", extra={"facts": line})
+
+
+def note(event: str, level: int = logging.INFO, /, **facts: Fact) -> None:
+    """A line of its own for what is neither a wake nor a request: start, stop, a lost connection."""
+    log.log(level, "", extra={"facts": {"event": event, **facts}})
+
+
+def code_of(exc: BaseException) -> str:
+    """An exception's public code, or its type: never its message, which may hold a secret (I11)."""
+    code = getattr(exc, "code", None)
+    return code if isinstance(code, str) else type(exc).__name__
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON, made only of what is known to be harmless."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Our facts, or the place that a foreign record comes from."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Fact] = {"at": f"{at}.{int(record.msecs):03d}Z", "level": record.levelname.lower()}
+        facts = getattr(record, "facts", None)
+        if isinstance(facts, Mapping):
+            line.update({str(name): _harmless(value) for name, value in facts.items()})
+        else:
+            line.update(event="log", logger=record.name, where=f"{record.module}:{record.lineno}")
+        if record.exc_info and record.exc_info[1] is not None:
+            line.update(error=code_of(record.exc_info[1]), trace=_places(record.exc_info[2]))
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def _harmless(value: object) -> Fact:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if _CODE.fullmatch(text) and not _SECRET.search(text) else _MASK
+
+
+def _places(trace: TracebackType | None) -> str:
+    """Where it was raised, innermost last: files, lines and functions, no source text and no values."""
+    frames = traceback.extract_tb(trace)[-8:]
+    return " > ".join(f"{f.filename.rsplit('/', 2)[-2]}/{f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}" for f in frames)
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """JSON lines on stderr, for us and every library. Once a process; again does nothing new."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    log.setLevel(level)
+
+
+# --- metrics --------------------------------------------------------------------------------------------------------
+
+
+class _Labelled:
+    """A counter whose children are looked up by one tuple: no label handling on the hot path."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._children: dict[tuple[str, ...], Counter] = {}
+
+    def add(self, amount: float, *labels: str) -> None:
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._counter.labels(*labels)
+        child.inc(amount)
+
+
+class Metrics:
+    """The process's metrics; each method is one thing that happened. Labels are names and codes out of fixed sets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """`registry`: where they are registered, once."""
+        self.registry = registry
+        self._wakes = _Labelled(Counter("aiw_wakes", "Wakes served, by function and answer", ["function", "answer"], registry=registry))
+        self._claimed = _Labelled(Counter("aiw_claimed_tasks", "Tasks claimed", ["function"], registry=registry))
+        self._transitions = _Labelled(Counter("aiw_transitions", "Transitions applied", ["kind"], registry=registry))
+        self._attempts = _Labelled(Counter("aiw_attempts", "Attempts ended", ["outcome"], registry=registry))
+        self._refusals = _Labelled(Counter("aiw_gate_refusals", "Attempts that the gate let not begin", ["why"], registry=registry))
+        self._requests = _Labelled(
+            Counter("aiw_requests", "Requests answered", ["function", "route", "status"], registry=registry)
+        )
+        self._request_seconds = Histogram(
+            "aiw_request_seconds", "Time to an answer", ["function"], registry=registry, buckets=_REQUEST_BUCKETS
+        )
+        self._claim_seconds = Histogram(
+            "aiw_claim_seconds", "Time of one claim", ["function"], registry=registry, buckets=_CLAIM_BUCKETS
+        )
+        self._build = Info("aiw_build", "What runs here", registry=registry)
+        self._seconds: dict[tuple[Histogram, str], Histogram] = {}
+
+    def built(self, *, version: str, function: str) -> None:
+        """What runs here."""
+        self._build.info({"version": version, "function": function})
+
+    def wake(self, function: str, answer: str) -> None:
+        """A wake was answered: `ran`, `joined` or `failed`."""
+        self._wakes.add(1, function, answer)
+
+    def claim(self, function: str, tasks: int, seconds: float) -> None:
+        """A claim returned so many tasks, after so many seconds."""
+        if tasks:
+            self._claimed.add(tasks, function)
+        self._observe(self._claim_seconds, function, seconds)
+
+    def transitions(self, kinds: Mapping[str, int]) -> None:
+        """How many transitions of each kind were applied."""
+        for kind, count in kinds.items():
+            self._transitions.add(count, kind)
+
+    def attempt(self, outcome: str, count: int = 1) -> None:
+        """Attempts ended: `done`, `not_done`, `unknown`."""
+        self._attempts.add(count, outcome)
+
+    def refused(self, why: str, count: int = 1) -> None:
+        """The gate let attempts not begin."""
+        self._refusals.add(count, why)
+
+    def request(self, function: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered. `route`: its name or template, never a path."""
+        self._requests.add(1, function, route, str(status))
+        self._observe(self._request_seconds, function, seconds)
+
+    def _observe(self, histogram: Histogram, function: str, seconds: float) -> None:
+        child = self._seconds.get((histogram, function))
+        if child is None:
+            child = self._seconds[(histogram, function)] = histogram.labels(function)
+        child.observe(seconds)
+
+
+@cache
+def metrics() -> Metrics:
+    """This process's metrics: built at the first use, so after a fork."""
+    return Metrics(CollectorRegistry())
+
+
+def serve_metrics(port: int) -> None:
+    """Serve them at `http://…:port/metrics`; 0: not at all. Starts a thread, so only after a fork."""
+    if port > 0:
+        start_http_server(port, registry=metrics().registry)
