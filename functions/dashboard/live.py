@@ -1,0 +1,224 @@
+"""Live streams: one look a second serves everybody who watches a workspace.
+
+A wake (`POST /`) only makes the next look come at once. It reaches one replica and may be lost, so the look by the clock
+is what is relied on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Final, cast
+from uuid import UUID
+
+from fastapi import Depends
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from starlette.requests import Request
+
+from common import api
+from common.claim_loop import Turn
+from common.core.errors import Unavailable
+from common.core.task import TERMINAL
+from common.ports import EventRecord, Reads
+from common.waits import Waits
+from common.wiring import Container
+
+LOOK_SECONDS: Final = 1.0  # how stale an answer may be when the wake was lost
+GATHER_SECONDS: Final = 0.02  # wakes come in bursts: one look serves them
+HEARTBEAT_SECONDS: Final = 15.0  # under every proxy's idle timeout, nginx's 60 s the shortest
+PAGE: Final = 500  # events a look
+BACKLOG: Final = 5_000  # of a reader that does not keep up: it is dropped, and resumes by Last-Event-ID
+FROM_THE_START: Final = ""  # the position before the first event
+RETRY_MS: Final = 1_000  # a browser comes back after this long
+
+Shown = Callable[[EventRecord], api.Event]
+
+
+@dataclass(eq=False)
+class Watcher:
+    """One open stream of a workspace: what the shared look has found and it has not yet sent."""
+
+    queue: asyncio.Queue[EventRecord | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
+
+    def offer(self, record: EventRecord) -> None:
+        """Hand it one; a reader that is too slow is told to go and come back."""
+        if self.queue.full():
+            self.end()
+        else:
+            self.queue.put_nowait(record)
+
+    def end(self) -> None:
+        """Its stream ends; what it has not sent yet it finds again by Last-Event-ID."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
+
+
+@dataclass(eq=False)
+class Tail:
+    """The shared look at one workspace: up to where, and who is told."""
+
+    position: str
+    watchers: set[Watcher] = field(default_factory=set)
+
+
+class Hub:
+    """The shared looks of one process; lives on its event loop."""
+
+    def __init__(self, reads: Reads) -> None:
+        """`reads`: where the events are looked for."""
+        self._reads = reads
+        self._tails: dict[UUID, Tail] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._closed = False
+
+    def woken(self) -> None:
+        """Something happened somewhere: look now rather than in a second."""
+        if self._tails:
+            self._woken.set()
+
+    def close(self) -> None:
+        """End every stream: the process is about to stop, and browsers come back to another. From any thread."""
+        self._closed = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end_all)
+
+    def _end_all(self) -> None:
+        for tail in self._tails.values():
+            for watcher in tail.watchers:
+                watcher.end()
+
+    @contextlib.asynccontextmanager
+    async def watching(self, workspace: UUID) -> AsyncIterator[Watcher]:
+        """Be told of the workspace's events from now on."""
+        self._loop = asyncio.get_running_loop()
+        if workspace not in self._tails:
+            newest = await run_in_threadpool(self._reads.workspace_events, workspace, None, 1)
+            self._tails.setdefault(workspace, Tail(newest[-1].position if newest else FROM_THE_START))
+        tail = self._tails[workspace]
+        watcher = Watcher()
+        tail.watchers.add(watcher)
+        if self._closed:
+            watcher.end()
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._keep_looking(), name="live")
+        try:
+            yield watcher
+        finally:
+            tail.watchers.discard(watcher)
+            if not tail.watchers and self._tails.get(workspace) is tail:
+                del self._tails[workspace]
+
+    async def _keep_looking(self) -> None:
+        while self._tails and not self._closed:
+            self._woken.clear()
+            with contextlib.suppress(Unavailable):  # the next look is a second away
+                await self._look()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
+                await asyncio.sleep(GATHER_SECONDS)
+
+    async def _look(self) -> None:
+        for workspace, tail in list(self._tails.items()):
+            found = await run_in_threadpool(self._reads.workspace_events, workspace, tail.position, PAGE)
+            for record in found:
+                tail.position = record.position
+                for watcher in tail.watchers:
+                    watcher.offer(record)
+            if len(found) == PAGE:
+                self._woken.set()
+
+
+def sent(record: EventRecord, identity: str, shown: Shown) -> bytes:
+    """An event as it goes over the wire; `identity` is what Last-Event-ID will carry."""
+    return format_sse_event(data_str=shown(record).model_dump_json(), event="event", id=identity)
+
+
+async def _next_of(watcher: Watcher) -> EventRecord | None | bytes:
+    """The next event; None when the stream is to end; a heartbeat when nothing comes."""
+    try:
+        return await asyncio.wait_for(watcher.queue.get(), HEARTBEAT_SECONDS)
+    except TimeoutError:
+        return KEEPALIVE_COMMENT
+
+
+async def task_stream(
+    hub: Hub, reads: Reads, workspace: UUID, task: UUID, after_seq: int, shown: Shown
+) -> AsyncIterator[bytes]:
+    """A task's events after `after_seq`, then live; ends with the terminal one. The identity is the event's `seq`."""
+    yield format_sse_event(comment="live", retry=RETRY_MS)
+    async with hub.watching(workspace) as watcher:
+        for record in await run_in_threadpool(reads.events, workspace, task, after_seq):
+            after_seq = record.event.seq
+            yield sent(record, str(after_seq), shown)
+            if record.event.to_state in TERMINAL:
+                return
+        while True:
+            found = await _next_of(watcher)
+            if found is None:
+                return
+            if isinstance(found, bytes):
+                yield found
+            elif found.event.task_id == task and found.event.seq > after_seq:
+                after_seq = found.event.seq
+                yield sent(found, str(after_seq), shown)
+                if found.event.to_state in TERMINAL:
+                    return
+
+
+async def workspace_stream(hub: Hub, reads: Reads, workspace: UUID, after: str | None, shown: Shown) -> AsyncIterator[bytes]:
+    """The workspace's events after a position (None: from now on), then live, without end. The identity is the position."""
+    yield format_sse_event(comment="live", retry=RETRY_MS)
+    async with hub.watching(workspace) as watcher:
+        caught_up: set[tuple[UUID, int]] = set()
+        while after is not None:
+            found = await run_in_threadpool(reads.workspace_events, workspace, after, PAGE)
+            for record in found:
+                after = record.position
+                caught_up.add((record.event.task_id, record.event.seq))
+                yield sent(record, record.position, shown)
+            if len(found) < PAGE:
+                break
+        while True:
+            told = await _next_of(watcher)
+            if told is None:
+                return
+            if isinstance(told, bytes):
+                yield told
+            elif (told.event.task_id, told.event.seq) not in caught_up:
+                yield sent(told, told.position, shown)
+
+
+class Live:
+    """What the dashboard's process runs besides its endpoints. It claims nothing: a wake ends waits and moves streams."""
+
+    def __init__(self, container: Container) -> None:
+        """`container`: whose reads are looked at."""
+        self.waits = Waits(container.reads)
+        self.hub = Hub(container.reads)
+
+    def turn(self) -> Turn:
+        """Nothing is claimed here."""
+        return Turn()
+
+    def woken(self) -> None:
+        """See `common.web.Function`."""
+        self.waits.woken()
+        self.hub.woken()
+
+    def stop(self) -> None:
+        """See `common.web.Function`."""
+        self.hub.close()
+
+
+def _serving(request: Request) -> Live:
+    return cast("Live", request.app.state.function)
+
+
+Serving = Annotated[Live, Depends(_serving)]
