@@ -1,0 +1,1 @@
+"""The whole stack on one machine: servers from wheels, functions forked from one parent, and who looks after them."""

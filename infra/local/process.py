@@ -1,0 +1,163 @@
+"""Children of the supervisor: started alike whether they run another program or our own code, and told apart for sure.
+
+A process id is reused, so a child is known by its id and the moment it started (`Identity`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_NAME: Final = 15
+SECONDS_BETWEEN_LOOKS: Final = 0.02
+# Loaded before any fork: a child between fork and exec should not have to look for a library.
+_LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_FOREIGN_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process, and no other that later has its id. `started` is opaque."""
+
+    pid: int
+    started: str
+
+    def is_alive(self) -> bool:
+        """Whether exactly this process still runs (a zombie does not)."""
+        return identity(self.pid) == self
+
+    def send(self, number: int) -> None:
+        """Send a signal, to exactly this process or to none."""
+        if self.is_alive():
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                # It ended between the two lines, which is what every caller wants in the end.
+                return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How a child starts. `user`: (uid, gid) to become, None to stay."""
+
+    log: Path
+    cwd: Path
+    environment: Mapping[str, str]
+    # Sent when the supervisor dies without a word: nothing is left that the next `up` cannot take over from.
+    death_signal: signal.Signals = signal.SIGTERM
+    user: tuple[int, int] | None = None
+    close: Sequence[int] = ()
+
+
+def identity(pid: int) -> Identity | None:
+    """The process that has this id now, None if there is none (or only its remains)."""
+    try:
+        # The name in brackets may hold anything, blanks and brackets too; what follows it does not.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None if sys.platform == "linux" else _identity_by_ps(pid)
+    return None if fields[0] in "ZX" else Identity(pid, fields[19])
+
+
+def _identity_by_ps(pid: int) -> Identity | None:
+    """As `identity`, where there is no /proc."""
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return Identity(pid, found.stdout.strip()) if found.stdout.strip() else None
+
+
+def run_program(argv: Sequence[str | Path], start: Start) -> int:
+    """Start another program; returns its process id. If it cannot be run, the child ends with 127 and its log says why."""
+
+    def become() -> NoReturn:
+        os.execve(argv[0], [os.fspath(word) for word in argv], dict(start.environment))
+
+    return fork(become, start)
+
+
+def fork(body: Callable[[], object], start: Start) -> int:
+    """Run `body` in a child of its own session; returns its process id. The caller must have no thread but this one."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 127
+    try:
+        _settle(parent, start)
+        body()
+        code = 0
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else 1
+    except BaseException:  # noqa: BLE001 - a child must never run on into its parent's code; the log has the cause
+        traceback.print_exc()
+        code = 1 if gc.isenabled() else 127
+    finally:
+        sys.stderr.flush()
+        # Not sys.exit: the parent's cleanup belongs to the parent.
+        os._exit(code)
+
+
+def _settle(parent: int, start: Start) -> None:
+    """Make of a fresh fork a process of its own: session, user, descriptors, signals, environment."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in _FOREIGN_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    for descriptor in start.close:
+        os.close(descriptor)
+    os.umask(0o077)
+    log = os.open(start.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    if start.user is not None:
+        os.setgroups([])
+        os.setgid(start.user[1])
+        os.setuid(start.user[0])
+    os.chdir(start.cwd)
+    if _LIBC is not None:
+        # After setuid, which clears it.
+        _LIBC.prctl(PR_SET_PDEATHSIG, start.death_signal, 0, 0, 0)
+        # What `top` shows of a fork that has its parent's command line.
+        _LIBC.prctl(PR_SET_NAME, f"aiw-{start.log.stem}"[:15].encode(), 0, 0, 0)
+    if os.getppid() != parent:
+        # The supervisor died before the line above took effect.
+        os._exit(0)
+    for name in os.environ.keys() - start.environment.keys():
+        del os.environ[name]
+    os.environ.update(start.environment)
+
+
+def wait_gone(processes: Sequence[Identity], seconds: float) -> list[Identity]:
+    """Wait until all have ended; returns those that have not after `seconds`. Not for one's own children."""
+    until = time.monotonic() + seconds
+    left = [process for process in processes if process.is_alive()]
+    while left and time.monotonic() < until:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        left = [process for process in left if process.is_alive()]
+    return left
+
+
+def processes_in(folder: Path) -> list[Identity]:
+    """Those whose working folder is exactly `folder`: PostgreSQL's, down to the last backend, stay in their cluster."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_there = (entry / "cwd").readlink() == folder
+        except OSError:
+            # Gone meanwhile, or somebody else's: not ours.
+            continue
+        process = identity(int(entry.name)) if is_there else None
+        if process is not None:
+            found.append(process)
+    return found

@@ -1,0 +1,1 @@
+"""The front door: nginx's configuration, made from the table of routes."""

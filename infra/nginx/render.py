@@ -1,0 +1,170 @@
+"""nginx's configuration, made from `common.routes.ROUTES`: a route is typed once, and the front door cannot disagree.
+
+One map answers "which function?" by method and path. An exact path is found by hash; one with `{id}` is an expression.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from common.routes import FUNCTIONS, ROUTES, Route
+
+# The longest `?wait=` is 60 s; streams send something at least as often.
+READ_SECONDS: Final = 75
+# Functions refuse a body over 10 MB themselves, with a pointer; this only ends what is far beyond.
+MOST_BODY: Final = "20m"
+# nginx's own answers: status it found -> status it gives, problem code, title (codes as in common/core/errors.py).
+PROBLEMS: Final = {
+    400: (400, "malformed", "This is not a valid HTTP request"),
+    405: (405, "method_not_allowed", "This method is not allowed here"),
+    408: (408, "timeout", "The request did not arrive in time"),
+    413: (413, "too_large", "The body is too large"),
+    414: (414, "too_large", "The address is too long"),
+    494: (431, "too_large", "The request's headers are too large"),
+    500: (500, "error", "Something went wrong here"),
+    502: (503, "unavailable", "The function that answers this is not running right now"),
+    503: (503, "unavailable", "The function that answers this is not running right now"),
+    504: (504, "timeout", "The function did not answer in time; what was asked may have happened"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontDoor:
+    """What the configuration is made of. `sockets`: a function's name -> where its replicas listen."""
+
+    port: int
+    sockets: Mapping[str, Sequence[Path]]
+    run: Path
+    as_root: bool = False
+
+
+def render(door: FrontDoor) -> str:
+    """The whole configuration file."""
+    # Sockets under /root are root's: workers that become `nobody` would answer 502.
+    user = "user root;" if door.as_root else ""
+    upstreams = "\n".join(_upstream(name, door.sockets[name]) for name in FUNCTIONS)
+    by_name = "\n".join(_by_name(name) for name in FUNCTIONS)
+    problems = "\n".join(_problem(found, *answer) for found, answer in PROBLEMS.items())
+    return f"""\
+# Made from common/routes.py at each start; changes here are lost.
+{user}
+daemon off;
+worker_processes 1;
+pid {_quoted(door.run / "nginx.pid")};
+error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    server_tokens off;
+    default_type application/octet-stream;
+    map_hash_bucket_size 256;
+    map_hash_max_size 4096;
+    keepalive_timeout 75s;
+    keepalive_requests 100000;
+    client_max_body_size {MOST_BODY};
+    # An array of 1,000 tasks stays in memory on its way.
+    client_body_buffer_size 1m;
+    large_client_header_buffers 4 16k;
+    client_body_temp_path {_quoted(door.run / "nginx-body")};
+    proxy_temp_path {_quoted(door.run / "nginx-proxy")};
+    fastcgi_temp_path {_quoted(door.run / "nginx-unused")};
+    uwsgi_temp_path {_quoted(door.run / "nginx-unused")};
+    scgi_temp_path {_quoted(door.run / "nginx-unused")};
+
+    # We listen on this machine only, so another address can come from nobody but a proxy of the user's on it.
+    set_real_ip_from 127.0.0.1;
+    real_ip_header X-Forwarded-For;
+    map $http_x_forwarded_proto $aiw_scheme {{ default $scheme; https https; }}
+
+    map "$request_method $uri" $aiw_function {{
+        default dashboard;
+{_routes(ROUTES)}
+    }}
+
+{upstreams}
+
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_set_header X-Forwarded-Proto $aiw_scheme;
+    proxy_set_header X-Call-Id $request_id;
+    proxy_connect_timeout 5s;
+    proxy_read_timeout {READ_SECONDS}s;
+    proxy_send_timeout {READ_SECONDS}s;
+    # Streams switch buffering off by X-Accel-Buffering.
+    proxy_buffers 16 16k;
+    proxy_buffer_size 16k;
+
+    server {{
+        listen 127.0.0.1:{door.port} backlog=1024;
+        location / {{ proxy_pass http://$aiw_function; }}
+{by_name}
+{problems}
+    }}
+}}
+"""
+
+
+def _routes(routes: Sequence[Route]) -> str:
+    """The map's lines: each route by its method; then each path by itself, so that a wrong method gets its owner's 405."""
+    lines: dict[str, str] = {}
+    # What is the dashboard's alone needs no line: it has everything that nobody else has.
+    shared = {route.path for route in routes if route.function != "dashboard"}
+    routes = [route for route in routes if route.path in shared]
+    for route in routes:
+        methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        for method in methods:
+            lines.setdefault(_key(method, route.path), route.function)
+    for route in routes:
+        lines.setdefault(_key(None, route.path), route.function)
+    return "\n".join(f"        {key} {function};" for key, function in lines.items())
+
+
+def _key(method: str | None, path: str) -> str:
+    """A map's key: a literal where it can be, an anchored expression where the path or the method is open."""
+    if method is not None and "{" not in path:
+        return f'"{method} {path}"'
+    parts = [r"[^/]+" if part.startswith("{") else re.escape(part) for part in path.split("/")]
+    return f'"~^{method or "[A-Z]+"} {"/".join(parts)}$"'
+
+
+def _upstream(name: str, sockets: Sequence[Path]) -> str:
+    servers = "\n".join(
+        f"        server {_quoted('unix:' + str(path))} max_fails=1 fail_timeout=1s;" for path in sockets
+    )
+    # uvicorn keeps an idle connection for 75 s: nginx must be the one that closes it, or a POST meets a closing door.
+    return f"""\
+    upstream {name} {{
+{servers}
+        keepalive 64;
+        keepalive_requests 100000;
+        keepalive_timeout 60s;
+    }}"""
+
+
+def _by_name(name: str) -> str:
+    """`/function/NAME/…`, as on OpenFaaS: the function sees the path after it."""
+    return f"""\
+        location = /function/{name} {{ proxy_pass http://{name}/; }}
+        location /function/{name}/ {{ proxy_pass http://{name}/; }}"""
+
+
+def _problem(found: int, status: int, code: str, title: str) -> str:
+    body = json.dumps({"type": f"/problems/{code}", "title": title, "status": status, "detail": title})
+    retry = "add_header Retry-After 1 always; " if status == 503 else ""  # noqa: PLR2004 - the status itself
+    return f"""\
+        error_page {found} = @{found};
+        location @{found} {{ {retry}default_type application/problem+json; return {status} {_quoted(body)}; }}"""
+
+
+def _quoted(text: str | Path) -> str:
+    """A string of nginx's: quoted, and nothing in it ends it."""
+    escaped = str(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
