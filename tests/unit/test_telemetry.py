@@ -1,0 +1,137 @@
+"""Log lines and metrics: one line however it ends, and no secret in any of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from common import telemetry
+from common.core.errors import NotFound
+from common.telemetry import JsonLines, Metrics, canonical, log, metrics, note, serve_metrics
+
+
+@pytest.fixture
+def lines() -> Iterator[StringIO]:
+    """What our logger writes."""
+    out = StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(JsonLines())
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield out
+    log.removeHandler(handler)
+    log.setLevel(level)
+
+
+def only(lines: StringIO) -> dict[str, Any]:
+    """The one line that was written."""
+    [line] = lines.getvalue().splitlines()
+    value: dict[str, Any] = json.loads(line)
+    return value
+
+
+def test_one_line_tells_how_it_went(lines: StringIO) -> None:
+    """What callers learned stands in the line, with outcome and duration."""
+    with canonical({"event": "wake", "function": "execute"}) as line:
+        line["claimed"] = 3
+    written = only(lines)
+    assert written["function"] == "execute"
+    assert written["claimed"] == 3
+    assert written["outcome"] == "ok"
+    assert written["ms"] >= 0
+    assert written["at"].endswith("Z")
+
+
+def test_an_error_is_named_never_quoted(lines: StringIO) -> None:
+    """I11: the message of an exception may hold a secret; its public code, or its type, is enough."""
+    with pytest.raises(NotFound), canonical({"event": "request"}):
+        raise NotFound("aiw_secret")  # noqa: EM101 - the secret under test
+    assert only(lines)["outcome"] == "not_found"
+    assert "aiw_secret" not in lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "aiw_0123456789abcdef", "sk-ant-api03-xyz", "Bearer abc", "Authorization: Bearer abc", "postgresql://u:pw@h/db",
+        "refund order 17 of Kim", "line\nbreak", "x" * 101, "{\"json\": 1}",
+    ],
+)  # fmt: skip
+def test_what_does_not_look_like_a_code_is_masked(lines: StringIO, value: str) -> None:
+    """I11: tokens, keys, credentials in addresses and anybody's prose are replaced."""
+    note("test", what=value)
+    assert only(lines)["what"] == "?"
+
+
+@pytest.mark.parametrize(
+    "value", ["01890a5d-ac96-774b-bcce-b302099a8057", "/api/v1/tasks/{id}", "aiw.task.queued", "GET", 12, 0.5, True, None]
+)
+def test_ids_numbers_and_codes_are_kept(lines: StringIO, value: telemetry.Fact) -> None:
+    """What a line is read for survives the mask."""
+    note("test", what=value)
+    assert only(lines)["what"] == value
+
+
+def test_foreign_records_show_their_place_and_not_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """I11: another library's message is not ours to trust; an exception leaves type and places, no values."""
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level, log.level)
+    try:
+        telemetry.configure_logging()
+        try:
+            raise ValueError("aiw_hidden")  # noqa: EM101, TRY003, TRY301 - the secret under test
+        except ValueError:
+            logging.getLogger("some.library").exception("connecting to postgresql://u:%s@h", "hunter2")
+    finally:
+        root.handlers[:], level, own = before[0], before[1], before[2]
+        root.setLevel(level)
+        log.setLevel(own)
+    written = json.loads(capsys.readouterr().err)
+    assert written["logger"] == "some.library"
+    assert written["error"] == "ValueError"
+    assert "test_telemetry.py" in written["trace"]
+    assert "hunter2" not in str(written)
+    assert "aiw_hidden" not in str(written)
+
+
+def test_each_kind_of_event_is_counted() -> None:
+    """Every method moves its own counter by what it was told."""
+    counted = Metrics(CollectorRegistry())
+    counted.built(version="0.1.0", function="execute")
+    counted.wake("execute", "ran")
+    counted.claim("execute", 7, 0.002)
+    counted.claim("execute", 0, 0.001)
+    counted.transitions({"started": 7, "succeeded": 6})
+    counted.attempt("done", 6)
+    counted.refused("paused")
+    counted.request("analyze", "submit", 201, 0.004)
+    value = counted.registry.get_sample_value
+    assert value("aiw_build_info", {"version": "0.1.0", "function": "execute"}) == 1
+    assert value("aiw_wakes_total", {"function": "execute", "answer": "ran"}) == 1
+    assert value("aiw_claimed_tasks_total", {"function": "execute"}) == 7
+    assert value("aiw_claim_seconds_count", {"function": "execute"}) == 2
+    assert value("aiw_transitions_total", {"kind": "succeeded"}) == 6
+    assert value("aiw_attempts_total", {"outcome": "done"}) == 6
+    assert value("aiw_gate_refusals_total", {"why": "paused"}) == 1
+    assert value("aiw_requests_total", {"function": "analyze", "route": "submit", "status": "201"}) == 1
+    assert value("aiw_request_seconds_sum", {"function": "analyze"}) == pytest.approx(0.004)
+
+
+def test_metrics_are_served_on_a_port_of_their_own() -> None:
+    """`/metrics` answers on the given port, and 0 opens none."""
+    serve_metrics(0)
+    metrics().attempt("done")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serve_metrics(port)
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:  # noqa: S310 - our own server
+        assert b"aiw_attempts_total" in answer.read()
