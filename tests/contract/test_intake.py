@@ -1,0 +1,155 @@
+"""Queue.add: what is acknowledged is committed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from common.core.task import State
+from common.ports import Added, AddRefused, NewTask, Submission
+from tests.contract.ground import DAY, Ground, fresh_id, secret
+
+
+def test_an_acknowledged_task_is_there_with_its_plan_and_its_first_event(ground: Ground) -> None:
+    """I1, I2: once `add` has answered, the task, its plan and one `submitted` event are stored."""
+    task = ground.submit(State.QUEUED)
+    assert (task.state, task.plan is not None, task.event_seq) == (State.QUEUED, True, 1)
+    [event] = ground.events(task)
+    assert (event.kind, event.from_state, event.to_state, event.seq) == ("submitted", None, State.QUEUED, 1)
+    assert event.actor == f"person:{ground.asks.id}"
+
+
+@pytest.mark.parametrize("target", [State.RECEIVED, State.QUEUED, State.AWAITING_APPROVAL])
+def test_a_new_task_is_looked_at_again_at_a_named_time(ground: Ground, target: State) -> None:
+    """I9: whatever state intake puts it in, `next_check_at` is set."""
+    task = ground.submit(target)
+    record = ground.reads.task(ground.home, task.id)
+    assert record is not None
+    assert record.next_check_at is not None
+
+
+def test_a_task_that_needs_a_person_is_stored_with_its_open_approval(ground: Ground) -> None:
+    """I4: the approval is opened in the commit that begins the wait, undecided."""
+    task = ground.submit(State.AWAITING_APPROVAL)
+    approval = ground.approvals.open(ground.home, task.id)
+    assert approval is not None
+    assert approval.valid_until is None
+    assert approval.requested_by == ground.asks.id
+    assert approval.requested_by_name == "Ada"
+    assert approval.plan_number == 1
+    assert not ground.approvals.valid(ground.home, task.id, approval.digest)
+
+
+def test_one_bad_token_refuses_only_its_own_submission(ground: Ground) -> None:
+    """Submissions of one batch are answered in order, each on its own."""
+    good, bad = ground.new(), ground.new()
+    answers = ground.queue.add(
+        [
+            Submission(token_sha256=secret("nobody"), tasks=(bad,)),
+            Submission(token_sha256=ground.asks.token, tasks=(good,)),
+        ]
+    )
+    assert answers == [AddRefused.TOKEN, Added((good.id,))]
+    assert [t.id for t in ground.queue.get(ground.home, [good.id, bad.id])] == [good.id]
+
+
+def test_a_revoked_token_stores_nothing(ground: Ground) -> None:
+    """A token is checked in the commit that would store the task, not only when the request came in."""
+    assert ground.people.revoke(ground.home, ground.asks.token)
+    wanted = ground.new()
+    assert ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=(wanted,))]) == [AddRefused.TOKEN]
+    assert ground.queue.get(ground.home, [wanted.id]) == []
+
+
+def test_an_expired_token_stores_nothing(ground: Ground) -> None:
+    """Expiry is the store's clock's business."""
+    token = secret("short")
+    ground.people.issue(ground.home, ground.asks.id, "api", token, timedelta(minutes=1))
+    ground.elapse(timedelta(minutes=2))
+    assert ground.queue.add([Submission(token_sha256=token, tasks=(ground.new(),))]) == [AddRefused.TOKEN]
+
+
+def test_a_role_below_operator_stores_nothing(ground: Ground) -> None:
+    """Submitting needs operator or more."""
+    token = secret("looks")
+    ground.people.issue(ground.home, ground.decides.id, "api", token, None, "viewer")
+    assert ground.queue.add([Submission(token_sha256=token, tasks=(ground.new(),))]) == [AddRefused.TOKEN]
+
+
+def test_the_same_key_and_body_answer_with_the_first_ids(ground: Ground) -> None:
+    """A repeated request under one Idempotency-Key is answered as the first was, and stores nothing."""
+    first, second = ground.new(), ground.new()
+
+    def send(task: NewTask) -> Added | AddRefused:
+        [answer] = ground.queue.add(
+            [Submission(token_sha256=ground.asks.token, tasks=(task,), key="k", body_sha256="b" * 64)]
+        )
+        return answer
+
+    assert send(first) == Added((first.id,))
+    assert send(second) == Added((first.id,), replayed=True)
+    assert ground.queue.get(ground.home, [second.id]) == []
+
+
+def test_the_same_key_with_another_body_is_a_conflict(ground: Ground) -> None:
+    """409 is decided by the store, where two requests meet."""
+    first, second = ground.new(), ground.new()
+    one = Submission(token_sha256=ground.asks.token, tasks=(first,), key="k", body_sha256="b" * 64)
+    two = Submission(token_sha256=ground.asks.token, tasks=(second,), key="k", body_sha256="c" * 64)
+    assert ground.queue.add([one]) == [Added((first.id,))]
+    assert ground.queue.add([two]) == [AddRefused.KEY_CONFLICT]
+
+
+def test_one_key_twice_in_one_batch_is_stored_once(ground: Ground) -> None:
+    """Two requests with one key may be grouped into one commit; the second still replays the first."""
+    first, second = ground.new(), ground.new()
+    both = [
+        Submission(token_sha256=ground.asks.token, tasks=(task,), key="twin", body_sha256="b" * 64)
+        for task in (first, second)
+    ]
+    assert ground.queue.add(both) == [Added((first.id,)), Added((first.id,), replayed=True)]
+
+
+def test_a_key_belongs_to_one_person(ground: Ground) -> None:
+    """Another principal's equal key is another key."""
+    first, second = ground.new(), ground.new(by=ground.rules)
+    one = Submission(token_sha256=ground.asks.token, tasks=(first,), key="k", body_sha256="b" * 64)
+    two = Submission(token_sha256=ground.rules.token, tasks=(second,), key="k", body_sha256="c" * 64)
+    assert ground.queue.add([one, two]) == [Added((first.id,)), Added((second.id,))]
+
+
+def test_a_delayed_task_says_so_and_is_not_claimed_before_its_time(ground: Ground) -> None:
+    """`not_before` is a person's absolute time; until then the task waits for a delay."""
+    task = ground.submit(not_before=ground.now() + timedelta(minutes=10))
+    assert task.waiting_for == "delay"
+    assert ground.queue.claim(State.QUEUED, "w", 10, DAY) == []
+    ground.elapse(timedelta(minutes=11))
+    assert [t.id for t in ground.queue.claim(State.QUEUED, "w", 10, DAY)] == [task.id]
+
+
+def test_a_deadline_brings_the_next_look_forward(ground: Ground) -> None:
+    """I9: a task is looked at no later than its deadline, even if its delay ends after it."""
+    now = ground.now()
+    late = {"not_before": now + timedelta(hours=2), "deadline": now + timedelta(hours=1)}
+    queued = ground.submit(**late)
+    waiting = ground.submit(State.AWAITING_APPROVAL, deadline=now + timedelta(hours=1))
+    for task in (queued, waiting):
+        record = ground.reads.task(ground.home, task.id)
+        assert record is not None
+        assert record.next_check_at is not None
+        assert record.next_check_at - now <= timedelta(hours=1, seconds=1)
+
+
+def test_many_tasks_of_one_submission_are_all_stored(ground: Ground) -> None:
+    """An array is all or nothing; here: all, in order."""
+    tasks = tuple(ground.new() for _ in range(50))
+    [answer] = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
+    assert answer == Added(tuple(t.id for t in tasks))
+    assert {t.id for t in ground.queue.get(ground.home, [t.id for t in tasks])} == {t.id for t in tasks}
+
+
+def test_another_workspaces_task_is_not_got(ground: Ground) -> None:
+    """Every read takes a workspace; another's object is absent."""
+    task = ground.submit()
+    assert ground.queue.get(ground.neighbour, [task.id, fresh_id()]) == []
