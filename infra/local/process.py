@@ -6,7 +6,6 @@ A process id is reused, so a child is known by its id and the moment it started 
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import signal
 import subprocess
@@ -77,10 +76,10 @@ def _identity_by_ps(pid: int) -> Identity | None:
 
 
 def run_program(argv: Sequence[str | Path], start: Start) -> int:
-    """Start another program; returns its process id. If it cannot be run, the child ends with 127 and its log says why."""
+    """Start another program; returns its process id. If it cannot be run, the child ends and its log says why."""
 
     def become() -> NoReturn:
-        os.execve(argv[0], [os.fspath(word) for word in argv], dict(start.environment))
+        os.execve(argv[0], [os.fspath(word) for word in argv], dict(start.environment))  # noqa: S606 - no shell is meant
 
     return fork(become, start)
 
@@ -91,7 +90,7 @@ def fork(body: Callable[[], object], start: Start) -> int:
     pid = os.fork()
     if pid:
         return pid
-    code = 127
+    code = 1
     try:
         _settle(parent, start)
         body()
@@ -100,7 +99,7 @@ def fork(body: Callable[[], object], start: Start) -> int:
         code = exc.code if isinstance(exc.code, int) else 1
     except BaseException:  # noqa: BLE001 - a child must never run on into its parent's code; the log has the cause
         traceback.print_exc()
-        code = 1 if gc.isenabled() else 127
+        code = 1
     finally:
         sys.stderr.flush()
         # Not sys.exit: the parent's cleanup belongs to the parent.
@@ -146,6 +145,28 @@ def wait_gone(processes: Sequence[Identity], seconds: float) -> list[Identity]:
         time.sleep(SECONDS_BETWEEN_LOOKS)
         left = [process for process in left if process.is_alive()]
     return left
+
+
+def members(leader: Identity) -> list[Identity]:
+    """The processes of the group that `leader` led: itself, and what it forked (nginx's workers outlive their master).
+
+    Empty if its id belongs to somebody else by now. The kernel gives no id away while a group is called by it.
+    """
+    if identity(leader.pid) not in (None, leader):
+        return []
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        process = identity(int(entry.name))
+        if process is not None and _group(process.pid) == leader.pid and int(process.started) >= int(leader.started):
+            found.append(process)
+    return found
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def processes_in(folder: Path) -> list[Identity]:

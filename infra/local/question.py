@@ -75,7 +75,8 @@ def raise_if_stopped(supervisor: Supervisor) -> None:
 def raise_if_fallen(supervisor: Supervisor, logs: Path) -> None:
     """UpError if a part has fallen over: while everything starts, a second try would only hide why."""
     for part in supervisor.fallen():
-        raise UpError("part_fell", part=part.name, log=logs / f"{part.name}.log", said=last_words(logs / f"{part.name}.log"))
+        log = logs / f"{part.name}.log"
+        raise UpError("part_fell", part=part.name, log=log, said=last_words(log))
 
 
 def last_words(log: Path) -> str:

@@ -1,4 +1,4 @@
-"""What `./aiw up` shows while it starts, runs and stops: sentences for people, or one JSON value a line for programs."""
+"""What `./aiw up` shows while it starts, runs and stops: sentences for people, or a JSON value a line for programs."""
 
 from __future__ import annotations
 

@@ -11,9 +11,11 @@ from infra.local.stack import Stack
 
 
 def describe(stack: Stack, parts: Sequence[Part]) -> str:
-    """The file's content: `pid`, `url`, `port`, `database_url` (the owner's), `redis_url`, `parts`: name -> pid, started."""
+    """Its content: `pid`, `url`, `port`, `database_url` (the owner's), `redis_url`, `parts`: name -> pid, started."""
     running = {
-        part.name: {"pid": part.process.pid, "started": part.process.started} for part in parts if part.process is not None
+        part.name: {"pid": part.process.pid, "started": part.process.started}
+        for part in parts
+        if part.process is not None
     }
     content = {
         "pid": os.getpid(),

@@ -47,7 +47,7 @@ def prepare(cluster: Cluster | None, database_url: str) -> dict[str, object]:
 
 
 def about(database_url: str, token: str) -> dict[str, object]:
-    """What the last lines of the screen show: `code` (to sign in, once), `limit` and `spent` (dollars; absent: unknown)."""
+    """What the screen's last lines show: `code` (to sign in, once), `limit` and `spent` (dollars; absent: unknown)."""
     from common.adapters.postgres import bootstrap  # noqa: PLC0415 - as above
     from common.config import Settings  # noqa: PLC0415 - as above
     from common.wiring import bootstrap as wire  # noqa: PLC0415 - as above

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -109,7 +109,7 @@ class Stack:
 
     def functions(self) -> list[Part]:
         """The five, each replica a part. Needs `import_all` before they are launched."""
-        parts = []
+        parts: list[Part] = []
         for name in FUNCTIONS:
             for replica, path in zip(replicas(name, self.scale), self.sockets[name], strict=True):
                 parts.append(self._function(name, replica, path, index=len(parts)))
@@ -127,10 +127,7 @@ class Stack:
             others = tuple(each.fileno() for each in self.listeners.values() if each is not listener)
             start = self.start_of(replica, index)
             app = sys.modules[f"functions.{name}.handler"].app
-            pid = fork(
-                lambda: function.serve(app, listener),
-                Start(log=start.log, cwd=start.cwd, environment=start.environment, close=(*start.close, *others)),
-            )
+            pid = fork(lambda: function.serve(app, listener), replace(start, close=(*start.close, *others)))
             if part.failures > 1:
                 # It does not stay up: better a refusal at once than a request that waits for nothing.
                 self.shut(path)
@@ -153,9 +150,7 @@ class Stack:
         def launch() -> int:
             start = self.start_of(name)
             listeners = tuple(each.fileno() for each in self.listeners.values())
-            return fork(
-                body, Start(log=start.log, cwd=start.cwd, environment=start.environment, close=(*start.close, *listeners))
-            )
+            return fork(body, replace(start, close=(*start.close, *listeners)))
 
         return launch
 
@@ -199,7 +194,10 @@ class _Unix(http.client.HTTPConnection):
 
 def answers(target: Path | int, path: str, timeout: float = 0.5) -> bool:
     """Whether GET `path` gives 200, from a socket or a local port, within `timeout` seconds."""
-    connection = _Unix(target, timeout) if isinstance(target, Path) else http.client.HTTPConnection("127.0.0.1", target, timeout=timeout)
+    if isinstance(target, Path):
+        connection: http.client.HTTPConnection = _Unix(target, timeout)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", target, timeout=timeout)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.client.OK

@@ -80,7 +80,7 @@ class Supervisor:
             os.read(self._wake_read, 4096)
 
     def drain(self, before: Callable[[], None]) -> None:
-        """Stop everything, stage by stage. A second signal shortens the functions' patience. `before`: shut the doors."""
+        """Stop everything, stage by stage. A second signal ends the patience with a stage. `before`: shut the doors."""
         self.stops = max(1, self.stops)
         before()
         for stage in Stage:

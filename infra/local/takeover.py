@@ -6,7 +6,7 @@ import signal
 from typing import Final
 
 from infra.local.folder import DataFolder, read_server
-from infra.local.process import Identity, wait_gone
+from infra.local.process import Identity, members, wait_gone
 
 # They were told by the kernel when their supervisor died, and are draining without a database: no need to wait long.
 SECONDS_TO_END: Final = 3.0
@@ -20,10 +20,8 @@ def end_leftovers(folder: DataFolder) -> int:
     recorded = read_server(folder).get("parts")
     if not isinstance(recorded, dict):
         return 0
-    left = [
-        Identity(int(part["pid"]), str(part["started"])) for name, part in recorded.items() if name != "postgres"
-    ]
-    alive = [process for process in left if process.is_alive()]
+    left = [Identity(int(part["pid"]), str(part["started"])) for name, part in recorded.items() if name != "postgres"]
+    alive = [process for leader in left for process in members(leader)]
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in alive:
             process.send(number)

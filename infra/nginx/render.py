@@ -113,7 +113,7 @@ http {{
 
 
 def _routes(routes: Sequence[Route]) -> str:
-    """The map's lines: each route by its method; then each path by itself, so that a wrong method gets its owner's 405."""
+    """The map's lines: each route by its method; then each path alone, so that a wrong method gets its owner's 405."""
     lines: dict[str, str] = {}
     # What is the dashboard's alone needs no line: it has everything that nobody else has.
     shared = {route.path for route in routes if route.function != "dashboard"}
