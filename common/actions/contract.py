@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -102,6 +102,18 @@ class Action(ABC, Generic[A]):
     def refusals(self, args: A, policy: Policy) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - most actions refuse nothing
         """(field, message key) of arguments that are never allowed: unlisted functions and channels, our own parts."""
         return ()
+
+    def targets(self, args: A) -> frozenset[str]:  # noqa: ARG002 - most actions reach nobody
+        """Whom it reaches, and with which credential: a replan that adds one waits for a person."""
+        return frozenset()
+
+    def essence(self, args: A) -> Json:
+        """What two steps share if they are the same effect (I6); a waiting time or an expectation is no part of it."""
+        return args.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def delay(self, args: A, now: datetime) -> timedelta | None:  # noqa: ARG002 - only `wait` waits
+        """How long the task sleeps before this step is done; None: it does not."""
+        return None
 
     def timeout(self, args: A) -> timedelta:  # noqa: ARG002 - most actions have the default
         """How long an attempt may take."""

@@ -1,0 +1,82 @@
+"""What a plan is compared with: steps that were done before it (I6), and the plan that it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.core import references
+from common.core.digest import canonical
+from common.core.errors import Invalid
+from common.core.task import Json, Reason, Risk, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A step as it is compared: its floor, what makes two of its kind the same effect, whom it reaches."""
+
+    step: Step
+    floor: Risk
+    essence: Json
+    targets: frozenset[str]
+    data_fields: frozenset[str]
+
+    @property
+    def open(self) -> bool:
+        """Whether a result is still to be filled in, so that nobody can say what it will hold."""
+        try:
+            return bool(references.step_fields(self.step.args))
+        except Invalid:
+            return True
+
+
+def repeated(plan: Sequence[Doubt], kept: Sequence[Doubt]) -> list[Reason]:
+    """A step that would do again what is done or unknown wants a person (I6).
+
+    The kept steps themselves stand in front of the plan, unchanged, and are not run again.
+    """
+    fresh = [doubt for index, doubt in enumerate(plan) if not (index < len(kept) and _unchanged(doubt.step, kept[index].step))]
+    return [
+        Reason(rule="repeats_done_step", step=new.step.id, floor=new.floor, values={"done": old.step.id}, asks=True)
+        for new in fresh
+        for old in [next((old for old in kept if _same(new, old)), None)]
+        if old is not None
+    ]
+
+
+def added_targets(plan: Sequence[Doubt], earlier: Sequence[Doubt]) -> list[Reason]:
+    """A new plan that adds an action, host, connection, recipient or secret wants a person."""
+    actions = {doubt.step.action for doubt in earlier}
+    targets = frozenset[str]().union(*(doubt.targets for doubt in earlier))
+    reasons = []
+    for doubt in plan:
+        added = sorted(doubt.targets - targets)
+        if doubt.step.action not in actions:
+            added = added or [doubt.step.action]
+        if added:
+            shown = ", ".join(target.partition(":")[2] or target for target in added)
+            reasons.append(
+                Reason(rule="adds_target", step=doubt.step.id, floor=doubt.floor, values={"added": shown[:300]}, asks=True)
+            )
+    return reasons
+
+
+def _unchanged(new: Step, old: Step) -> bool:
+    return new.id == old.id and new.action == old.action and references.same(dict(new.args), dict(old.args))
+
+
+def _same(new: Doubt, old: Doubt) -> bool:
+    """Whether two steps may be the same effect; where a result is still to come, data is no reason to believe otherwise."""
+    if new.step.action != old.step.action:
+        return False
+    left, right = new.essence, old.essence
+    if new.open or old.open:
+        left, right = _without(left, new.data_fields), _without(right, old.data_fields)
+    try:
+        return canonical(left) == canonical(right)
+    except ValueError:  # what cannot be compared may be the same
+        return True
+
+
+def _without(essence: Json, data_fields: frozenset[str]) -> Json:
+    return {key: value for key, value in essence.items() if key not in data_fields} if isinstance(essence, dict) else essence

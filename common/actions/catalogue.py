@@ -1,0 +1,281 @@
+"""Every action by name, and the only way others touch one: reading plans, assessing, wording and running their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from common import api
+from common.actions.assessing import Doubt, added_targets, repeated
+from common.actions.claude_generate import ClaudeGenerate
+from common.actions.contract import Action, Args, Context, Effect, Known, NotDone, Outcome, Unknown, t
+from common.actions.function_invoke import FunctionInvoke
+from common.actions.http_request import HttpRequestAction
+from common.actions.notify import Notify
+from common.actions.reading import arguments, field_errors, read_steps
+from common.actions.value import Value
+from common.actions.wait import Wait
+from common.core import references
+from common.core.errors import FieldError, Invalid
+from common.core.policy import Assessment, Policy, decide
+from common.core.references import Unresolvable
+from common.core.task import Json, Lang, Origin, Plan, Reason, Request, Risk, Step, Task
+
+__all__ = ["Catalogue", "Unresolvable"]
+
+POINTER: Final = "#/plan"
+TIMEOUT_UNREADABLE: Final = timedelta(seconds=30)  # nothing will be sent; it only has to be some time
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A step whose arguments were understood."""
+
+    step: Step
+    action: Action[Any]
+    args: Args
+
+
+class Catalogue:
+    """The installed actions."""
+
+    def __init__(self, actions: Sequence[Action[Any]]) -> None:
+        """`actions`: each name once."""
+        self._actions: Mapping[str, Action[Any]] = {action.name: action for action in actions}
+
+    @classmethod
+    def shipped(cls, own: Iterable[str] = ()) -> Catalogue:
+        """The actions that come with the product.
+
+        Args:
+            own: host:port of our own parts (front door, gateway, database, brokers, bucket): never a target of a plan.
+        """
+        return cls((Value(), Wait(), HttpRequestAction(own), FunctionInvoke(), Notify(), ClaudeGenerate()))
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        steps: Sequence[api.PlanStep | Step],
+        inputs: Mapping[str, Json],
+        now: datetime,
+        *,
+        pointer: str = POINTER,
+    ) -> tuple[Step, ...]:
+        """Steps as they are stored: `inputs` and `now` filled in, everything else exactly as it was given.
+
+        Args:
+            steps: as given, in order.
+            inputs: of the request.
+            now: what `{"$ref": "now"}` becomes, with a zone.
+            pointer: where the plan stands in the request, for the pointers of faults.
+
+        Raises:
+            Invalid: with every fault: ids, unknown actions, arguments, references, values that JSON cannot hold.
+        """
+        return read_steps(self._actions, steps, inputs, now.astimezone(UTC), pointer)
+
+    def refuse(self, steps: Sequence[Step], policy: Policy, pointer: str = POINTER) -> None:
+        """Invalid, with every target that no approval can allow: unlisted functions and channels, our own parts."""
+        errors = []
+        for index, step in enumerate(steps):
+            read = self._read(step)
+            for field, key in read.action.refusals(read.args, policy) if read is not None else ():
+                errors.append(FieldError(f"{pointer}/steps/{index}/args/{field}", t(key, "en"), t(f"{key}.hint", "en")))
+        if errors:
+            raise Invalid(tuple(errors))
+
+    # --- assessing --------------------------------------------------------------------------------------------------
+
+    def assess(
+        self,
+        steps: Sequence[Step],
+        request: Request,
+        policy: Policy,
+        *,
+        claimed: Risk | None = None,
+        earlier: Plan | None = None,
+        kept: Sequence[Step] = (),
+    ) -> Assessment:
+        """What policy says of a plan (I5): never raises, what cannot be read is high.
+
+        Args:
+            steps: of the whole plan, `kept` ones in front included.
+            request: what was asked; its own words may name hosts, unless they came from results.
+            policy: the settings now.
+            claimed: the risk that the model claimed; it can only raise.
+            earlier: the plan before, or this one as stored; it is never outranked, and what is new beside it asks.
+            kept: steps that are done or unknown; another one equal to one of them asks (I6).
+        """
+        reasons = [reason for step in steps for reason in self._floors(step, request, policy)]
+        reasons += repeated([self._doubt(s, request, policy) for s in steps], [self._doubt(s, request, policy) for s in kept])
+        if earlier is not None:
+            reasons += added_targets(
+                [self._doubt(s, request, policy) for s in steps], [self._doubt(s, request, policy) for s in earlier.steps]
+            )
+        return decide(reasons, policy, claimed=claimed, earlier=earlier, origin=request.origin)
+
+    def assess_resolved(self, task: Task, step: Step, resolved: Step, policy: Policy) -> Assessment:
+        """The whole plan with the values of one step filled in: what the gate compares with what is on record.
+
+        What asked for a person when the plan was decided asks still: it is not computed anew from the steps.
+
+        Args:
+            task: with its plan.
+            step: as stored; tells which fields came from results.
+            resolved: the same with their values.
+            policy: the settings now.
+        """
+        plan = task.plan
+        if plan is None:
+            return decide([Reason(rule="unreadable", step=step.id, floor=Risk.HIGH)], policy, origin=task.request.origin)
+        reasons = [
+            reason
+            for other in plan.steps
+            for reason in self._floors(
+                resolved if other.id == step.id else other, task.request, policy, _fields(step) if other.id == step.id else None
+            )
+        ]
+        reasons += [reason for reason in plan.reasons if reason.asks]
+        return decide(reasons, policy, earlier=plan, origin=task.request.origin)
+
+    def unbounded(self, step: Step) -> bool:
+        """Whether a value from a result is not bounded by the plan, so that an approver has to see it first."""
+        try:
+            return references.unbounded(step.args)
+        except Invalid:
+            return True
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def resolve(self, step: Step, outputs: Mapping[str, Json]) -> Step:
+        """The step with results filled in, and valid. Unresolvable: a permanent failure, with its code."""
+        try:
+            args = references.resolve(step.args, outputs)
+        except Invalid as exc:
+            raise Unresolvable("ref_unusable", exc.errors[0].pointer, exc.errors[0].detail) from exc
+        resolved = step.model_copy(update={"args": args})
+        action = self._actions.get(step.action)
+        if action is not None and args != step.args:
+            try:
+                arguments(action, args)
+            except ValueError as exc:
+                first = field_errors(action, exc, "")[0]
+                raise Unresolvable("ref_unusable", first.pointer, first.detail) from exc
+        return resolved
+
+    def installed(self, step: Step) -> bool:
+        """Whether there is such an action here."""
+        return step.action in self._actions
+
+    def effect(self, step: Step, policy: Policy) -> Effect:
+        """What repeating it would do; of what cannot be read, the worst."""
+        read = self._read(step)
+        return Effect.NON_IDEMPOTENT if read is None else read.action.effect(read.args, policy)
+
+    def timeout(self, step: Step) -> timedelta:
+        """How long an attempt may take."""
+        read = self._read(step)
+        return TIMEOUT_UNREADABLE if read is None else read.action.timeout(read.args)
+
+    def delay(self, step: Step, now: datetime) -> timedelta | None:
+        """How long the task sleeps before this step may run; None: it does not (only `wait` does)."""
+        read = self._read(step)
+        return None if read is None else read.action.delay(read.args, now)
+
+    def run(self, step: Step, ctx: Context) -> Outcome:
+        """Do it. Never raises: what nobody foresaw is Unknown (I6), with the error's type and never its message (I11)."""
+        action = self._actions.get(step.action)
+        if action is None:
+            return NotDone("not_installed", transient=False, detail=step.action[:100])
+        read = self._read(step)
+        if read is None or references.step_fields(step.args):
+            return NotDone("arguments_unreadable", transient=False)
+        if refused := action.refusals(read.args, ctx.policy):
+            return NotDone("refused_target", transient=False, detail=t(refused[0][1], "en"))
+        try:
+            return action.run(read.args, ctx)
+        except Exception as exc:  # noqa: BLE001 - actions are plug-ins and may raise anything
+            return Unknown("unforeseen", detail=type(exc).__name__)
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    def sentence(self, step: Step, lang: Lang) -> str:
+        """The sentence that a person approves, made by code from the arguments; also where results are still to come."""
+        read = self._read(step)
+        if read is None:
+            return t("say.unreadable", lang, action=step.action[:64])
+        return read.action.summary(read.args, lang)
+
+    def describe(self, lang: Lang) -> list[api.ActionView]:
+        """The catalogue for people and programs."""
+        views = []
+        for name, schema in self.schemas().items():
+            key = f"action.{name.replace('.', '_')}"
+            views.append(
+                api.ActionView(
+                    name=name,
+                    sentence=t(key, lang),
+                    effect=t(f"{key}.effect", lang),
+                    floor=t(f"{key}.floor", lang),
+                    schema_=schema,
+                )
+            )
+        return views
+
+    def schemas(self) -> dict[str, dict[str, Json]]:
+        """The arguments of every action as JSON Schema, control and data marked (`x-aiw`)."""
+        return {name: action.args_model.model_json_schema(by_alias=True) for name, action in self._actions.items()}
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def _read(self, step: Step) -> _Read | None:
+        action = self._actions.get(step.action)
+        if action is None:
+            return None
+        try:
+            return _Read(step, action, arguments(action, step.args))
+        except ValueError:
+            return None
+
+    def _floors(
+        self, step: Step, request: Request, policy: Policy, result_fields: frozenset[str] | None = None
+    ) -> tuple[Reason, ...]:
+        """Why one step is how risky. What cannot be read, or is refused as a target, is high (I5)."""
+        read = self._read(step)
+        fields = _fields(step) if result_fields is None else result_fields
+        if read is None or fields is None:
+            return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
+        text = "" if request.origin is Origin.DERIVED else request.text or ""
+        try:
+            found = read.action.floors(read.args, Known(policy, text, fields))
+            refused = read.action.refusals(read.args, policy)
+        except Exception:  # noqa: BLE001 - actions are plug-ins; whatever it is, it was not read
+            return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
+        if refused:
+            found = (*found, Reason(rule="refused_target", floor=Risk.HIGH))
+        return tuple(reason.model_copy(update={"step": step.id}) for reason in found)
+
+    def _doubt(self, step: Step, request: Request, policy: Policy) -> Doubt:
+        """What is compared between plans."""
+        read = self._read(step)
+        floors = self._floors(step, request, policy)
+        floor = max((reason.floor for reason in floors), key=lambda risk: risk.rank, default=Risk.LOW)
+        if read is None:
+            return Doubt(step, floor, dict(step.args), frozenset(), frozenset())
+        data_fields = frozenset(
+            info.alias or name
+            for name, info in read.action.args_model.model_fields.items()
+            if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("x-aiw") == "data"
+        )
+        return Doubt(step, floor, read.action.essence(read.args), read.action.targets(read.args), data_fields)
+
+
+def _fields(step: Step) -> frozenset[str] | None:
+    """The arguments that hold results; None if the references themselves cannot be read."""
+    try:
+        return references.step_fields(step.args)
+    except Invalid:
+        return None

@@ -1,0 +1,67 @@
+"""`claude.generate`: a text, or JSON of a given shape, from the model. Behind the budget door like every paid call (I7)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field, field_validator
+
+from common.actions.contract import (
+    Action, Args, Context, Done, Effect, Generated, Json, Known, Lang, Outcome, Policy, Reason, control, data, t,
+)  # fmt: skip
+from common.actions.words import joined, shown, shown_text
+
+TOKENS_MAX: Final = 8000  # of one answer; more is a sign of a loop, and of a bill
+TIMEOUT: Final = timedelta(seconds=120)  # that many tokens take about a minute
+
+
+class ClaudeGenerateArgs(Args):
+    """Control: max_tokens, schema. Data: prompt."""
+
+    prompt: Json = data(description="text; the parts of a list are put one after another, anything else as JSON")
+    max_tokens: Annotated[int, Field(strict=True)] = control(1000, ge=1, le=TOKENS_MAX, description="of the answer")
+    schema_: dict[str, Json] | None = control(None, alias="schema", description="a JSON Schema: the answer is then `json`")
+
+    @field_validator("prompt")
+    @classmethod
+    def _something(cls, value: Json) -> Json:
+        if value is None or value in ("", []):
+            msg = "must not be empty"
+            raise ValueError(msg)
+        return value
+
+
+class ClaudeGenerate(Action[ClaudeGenerateArgs]):
+    """Nothing but the question leaves, and asking twice only costs twice: it may be repeated."""
+
+    name: ClassVar[str] = "claude.generate"
+    args_model: ClassVar[type[Args]] = ClaudeGenerateArgs
+
+    def effect(self, args: ClaudeGenerateArgs, policy: Policy) -> Effect:  # noqa: ARG002 - the same for all
+        """See the class."""
+        return Effect.IDEMPOTENT
+
+    def floors(self, args: ClaudeGenerateArgs, known: Known) -> tuple[Reason, ...]:  # noqa: ARG002 - the same for all
+        """Low: its cost is the budget's business."""
+        return ()
+
+    def essence(self, args: ClaudeGenerateArgs) -> Json:
+        """The question."""
+        return {"prompt": args.prompt, "schema": args.schema_}
+
+    def timeout(self, args: ClaudeGenerateArgs) -> timedelta:  # noqa: ARG002 - the same for all
+        """See TIMEOUT."""
+        return TIMEOUT
+
+    def summary(self, args: ClaudeGenerateArgs, lang: Lang) -> str:
+        """The question and the longest answer."""
+        extra = t("say.claude_schema", lang, schema=shown(dict(args.schema_), lang)) if args.schema_ is not None else ""
+        return t("say.claude_generate", lang, prompt=shown_text(args.prompt, lang), tokens=f"{args.max_tokens:,}") + extra
+
+    def run(self, args: ClaudeGenerateArgs, ctx: Context) -> Outcome:
+        """Ask."""
+        answer = ctx.generate(joined(args.prompt), args.max_tokens, args.schema_)
+        if not isinstance(answer, Generated):
+            return answer
+        return Done({"text": answer.text} if args.schema_ is None else {"json": answer.json})

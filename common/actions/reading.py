@@ -1,0 +1,119 @@
+"""A plan as it came in: every fault with a pointer to the field, what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from common import api
+from common.actions.contract import Action, Args
+from common.core import references
+from common.core.errors import FieldError, Invalid
+from common.core.references import Ref, escape
+from common.core.task import STEPS_MAX, Json, Step
+
+Actions = Mapping[str, Action[Any]]
+ERRORS_MAX: Final = 100  # of one plan; more help nobody, and would make the answer larger than the request
+
+
+def read_steps(
+    actions: Actions, steps: Sequence[api.PlanStep | Step], inputs: Mapping[str, Json], now: datetime, pointer: str
+) -> tuple[Step, ...]:
+    """See Catalogue.read."""
+    if not 1 <= len(steps) <= STEPS_MAX:
+        raise Invalid((FieldError(f"{pointer}/steps", f"has {len(steps)} steps; 1 to {STEPS_MAX} are possible"),))
+    errors: list[FieldError] = []
+    read: list[Step] = []
+    earlier: set[str] = set()
+    now_iso = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    for index, step in enumerate(steps):
+        where = f"{pointer}/steps/{index}"
+        if step.id in earlier:
+            errors.append(FieldError(f"{where}/id", f"`{step.id}` is the id of an earlier step", "give each step its own"))
+        try:
+            read.append(_read_step(actions, step, earlier, inputs, now_iso, where))
+        except Invalid as exc:
+            errors += exc.errors
+        earlier.add(step.id)
+    if errors:
+        raise Invalid(tuple(errors[:ERRORS_MAX]))
+    return tuple(read)
+
+
+def arguments(action: Action[Any], args: Mapping[str, Json]) -> Args:
+    """The arguments as the action's own model. ValueError (pydantic's) if they do not fit."""
+    return action.args_model.model_validate(dict(args), by_alias=True, by_name=False)
+
+
+def control_fields(action: Action[Any]) -> frozenset[str]:
+    """The arguments that decide what is done and to whom, as plans name them. A field without a mark is one."""
+    return frozenset(
+        info.alias or name
+        for name, info in action.args_model.model_fields.items()
+        if not (isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("x-aiw") == "data")
+    )
+
+
+def _read_step(
+    actions: Actions, step: api.PlanStep | Step, earlier: set[str], inputs: Mapping[str, Json], now_iso: str, where: str
+) -> Step:
+    action = actions.get(step.action)
+    if action is None:
+        raise Invalid((FieldError(f"{where}/action", f"there is no action `{_brief(step.action)}`", _nearest(step.action, actions)),))
+    bound = references.bind(step.args, inputs, now_iso, f"{where}/args")
+    errors = _misplaced(action, references.find(bound, f"{where}/args"), earlier, f"{where}/args")
+    if errors:
+        raise Invalid(tuple(errors))
+    try:
+        arguments(action, bound)
+    except ValidationError as exc:
+        raise Invalid(field_errors(action, exc, f"{where}/args")) from exc
+    return Step(id=step.id, action=step.action, args=bound)
+
+
+def _misplaced(action: Action[Any], refs: Iterable[Ref], earlier: set[str], where: str) -> list[FieldError]:
+    """References to results where none may be: in what decides what is done, or to a step that has not run yet."""
+    control = control_fields(action)
+    errors = []
+    for ref in refs:
+        if ref.field in control or not ref.field:
+            detail = f"`{ref.field}` decides what is done and to whom: no result may fill it in" if ref.field else "must be arguments by name"
+            errors.append(FieldError(where + ref.pointer, detail, "write it out, or take it from `inputs`"))
+        elif ref.step not in earlier:
+            errors.append(FieldError(where + ref.pointer, f"`{ref.step}` is no earlier step", _nearest(ref.step or "", earlier)))
+    return errors
+
+
+def field_errors(action: Action[Any], fault: ValueError, where: str) -> tuple[FieldError, ...]:
+    """A model's complaints as faults of fields; the values themselves are not quoted."""
+    if not isinstance(fault, ValidationError):
+        return (FieldError(where, "cannot be read"),)
+    names = {info.alias or name for name, info in action.args_model.model_fields.items()}
+    errors = []
+    for error in fault.errors(include_url=False, include_input=False, include_context=False):
+        path = "".join(f"/{escape(str(part))}" for part in error["loc"])
+        detail = error["msg"].removeprefix("Value error, ")
+        hint = ""
+        if error["type"] == "extra_forbidden":
+            detail = f"`{action.name}` has no such argument"
+            hint = _nearest(str(error["loc"][-1]), names)
+        elif error["type"] == "missing":
+            detail = f"`{action.name}` needs it"
+        errors.append(FieldError(where + path, detail[0].lower() + detail[1:], hint))
+    return tuple(errors)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    near = difflib.get_close_matches(name[:64], known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"there are: {', '.join(known)}" if known else ""
+
+
+def _brief(name: str) -> str:
+    return name if len(name) <= 64 else name[:64] + "…"  # noqa: PLR2004 - as the API bounds it
