@@ -69,6 +69,7 @@ class Added:
 
     ids: tuple[UUID, ...]
     replayed: bool = False
+    at: datetime | None = None  # when they were stored; None if replayed
 
 
 class AddRefused(StrEnum):
@@ -553,6 +554,7 @@ class HttpRequest:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     timeout: float = 30.0  # seconds, whole
+    from_settings: bool = False  # the URL is an admin's (a channel, a function), not a plan's: private addresses are allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,6 +42,7 @@ class Container:
     http: Http
     catalogue: Catalogue
     doorkeeper: Doorkeeper
+    worker: str  # this process's name in leases
     ready: Callable[[], None]  # raises an AppError that says what is missing
     close: Callable[[], None]
 
@@ -71,6 +74,7 @@ def bootstrap(settings: Settings) -> Container:
         http=OutboundHttp(),
         catalogue=catalogue,
         doorkeeper=Doorkeeper(people, clock),
+        worker=f"{settings.function}@{socket.gethostname()}:{os.getpid()}",
         ready=database.ready,
         close=database.close,
     )

@@ -3,12 +3,12 @@
    |  +- Malformed         400 not JSON
    |  +- Unauthenticated   401 no valid token
    |  +- Forbidden         403 the role does not reach
+   |  |  +- SelfApproval
    |  +- NotFound          404 not there, or another workspace's
    |  +- Conflict          409 the state, a key or a version is another
    |  |  +- IllegalTransition
    |  |  +- StaleDigest
    |  |  +- EffectUndecided
-   |  |  +- SelfApproval
    |  +- TooLarge          413
    |  +- UnsupportedMedia  415
    |  +- Invalid           422 content, with a pointer to each field
@@ -88,6 +88,13 @@ class Forbidden(Refused):
     status = 403
 
 
+class SelfApproval(Forbidden):
+    """The requester may not approve here."""
+
+    code = "self_approval"
+    title = "Somebody else has to approve what you asked for"
+
+
 class NotFound(Refused):
     """404: not there, or another workspace's (the two are not told apart)."""
 
@@ -133,14 +140,6 @@ class EffectUndecided(Conflict):
 
     code = "effect_undecided"
     title = "First say whether the unknown step happened"
-
-
-class SelfApproval(Conflict):
-    """The requester may not approve here."""
-
-    code = "self_approval"
-    title = "Somebody else has to approve what you asked for"
-    status = 403
 
 
 class TooLarge(Refused):

@@ -89,6 +89,7 @@ class Request(Frozen):
     lang: Lang = "en"
     requested_by: UUID
     origin: Origin = Origin.PERSON
+    priority_given: bool = False  # the model's priority counts only where the requester gave none
 
 
 class Step(Frozen):
@@ -185,6 +186,7 @@ class Task(Frozen):
     waiting_for: str | None = None  # a WaitingFor code, where the state alone does not say it
     wait_over: bool | None = None  # a `wait` step's time: None if none was set, else whether it has passed
     deadline_in: timedelta | None = None
+    read_at: datetime | None = None  # PostgreSQL's clock when the row was read; a wait `until` is measured from it
     cancel_requested: bool = False
     failure: Failure | None = None  # the newest, from its history; what a replan is told
 
@@ -196,6 +198,22 @@ class Task(Frozen):
     def done(self) -> dict[str, Json]:
         """Outputs by step id, of every step that is done."""
         return {a.step_id: a.output for a in self.trail if a.outcome is OutcomeKind.DONE}
+
+    def after(self, step_id: str, output: Json) -> Task:
+        """This task with one more step done, as the worker carries it on under the same lease."""
+        number = len(self.attempts_of(step_id)) + 1
+        done = Attempt(
+            step_id=step_id,
+            number=number,
+            plan_number=self.plan.number if self.plan else 0,
+            lease_no=self.lease_no,
+            effect=Effect.NONE,
+            idempotency_key="",
+            args_sha256="",
+            outcome=OutcomeKind.DONE,
+            output=output,
+        )
+        return self.model_copy(update={"trail": (*self.trail, done), "wait_over": None})
 
     @property
     def next_step(self) -> Step | None:

@@ -17,7 +17,7 @@ from common.core.task import State
 from common.ports import WAKE_KINDS, Principal, SettingRow, TokenRow
 from common.web import Who, Wired
 
-from .sign_in import code_hash, new_code, new_secret
+from .codes import code_hash, new_code, new_secret
 
 CODE_LASTS: Final = timedelta(minutes=10)
 VERSION: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')

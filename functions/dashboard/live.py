@@ -27,6 +27,8 @@ from common.ports import EventRecord, Reads
 from common.waits import Waits
 from common.wiring import Container
 
+from .codes import SignInLimits
+
 LOOK_SECONDS: Final = 1.0  # how stale an answer may be when the wake was lost
 GATHER_SECONDS: Final = 0.02  # wakes come in bursts: one look serves them
 HEARTBEAT_SECONDS: Final = 15.0  # under every proxy's idle timeout, nginx's 60 s the shortest
@@ -196,12 +198,13 @@ async def workspace_stream(hub: Hub, reads: Reads, workspace: UUID, after: str |
 
 
 class Live:
-    """What the dashboard's process runs besides its endpoints. It claims nothing: a wake ends waits and moves streams."""
+    """What the dashboard's process keeps besides its endpoints. It claims nothing: a wake ends waits and moves streams."""
 
     def __init__(self, container: Container) -> None:
         """`container`: whose reads are looked at."""
         self.waits = Waits(container.reads)
         self.hub = Hub(container.reads)
+        self.sign_ins = SignInLimits(container.clock)
 
     def turn(self) -> Turn:
         """Nothing is claimed here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -110,17 +110,27 @@ def document(base: str) -> Schema:
     }
 
 
-Names = dict[tuple[type[BaseModel], str], str]
+# Where a docstring speaks to those who read the code.
+DESCRIPTIONS: Final = {
+    "State": "The last two are terminal",
+    "Risk": "In rising order",
+    "JsonValue": "Any JSON value",
+}
+Mode = Literal["validation", "serialization"]
+Names = dict[tuple[type[BaseModel], Mode], str]
 
 
 def _components() -> tuple[Schema, Names]:
-    wanted = [(model, "validation") for route in ROUTES for model in (route.body, route.query) if model]
+    wanted: list[tuple[type[BaseModel], Mode]] = [(route.body, "validation") for route in ROUTES if route.body]
     wanted += [(model, "serialization") for route in ROUTES for _, model in route.answers if model]
     wanted += [(api.Problem, "serialization"), (api.TaskList, "serialization")]
     unique = list(dict.fromkeys(wanted))
-    refs, definitions = models_json_schema(unique, by_alias=True, ref_template=REF)  # type: ignore[arg-type] - modes are literals above
-    names = {(model, mode): str(ref["$ref"]).rpartition("/")[2] for (model, mode), ref in refs.items()}
-    return dict(definitions["$defs"]), {key: name for key, name in names.items()}  # type: ignore[misc] - pydantic's own key type
+    refs, definitions = models_json_schema(unique, by_alias=True, ref_template=REF)
+    names: Names = {key: str(refs[key]["$ref"]).rpartition("/")[2] for key in unique}
+    schemas: dict[str, Schema] = definitions["$defs"]
+    for name, description in DESCRIPTIONS.items():
+        schemas[name] = {**schemas[name], "description": description}
+    return cast("Schema", schemas), names
 
 
 def _operation(route: Route, names: Names) -> Schema:
@@ -143,7 +153,7 @@ def _tag(route: Route) -> str:
     return route.path.split("/")[3].removesuffix(".json")
 
 
-def _ref(model: type[BaseModel], mode: str, names: Names) -> Schema:
+def _ref(model: type[BaseModel], mode: Mode, names: Names) -> Schema:
     return {"$ref": REF.format(model=names[model, mode])}
 
 
@@ -183,14 +193,19 @@ def _query_parameters(route: Route) -> list[Json]:
 
 
 def _inline(schema: Json, definitions: dict[str, Json]) -> Json:
-    """A query's enums written out where they are used."""
+    """A query's enums written out where they are used; of `X or null` the X: in a query, null is leaving it out."""
     if isinstance(schema, list):
         return [_inline(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if isinstance(schema.get("$ref"), str):
         return _inline(definitions[str(schema["$ref"]).rpartition("/")[2]], definitions)
-    return {key: _inline(value, definitions) for key, value in schema.items() if key != "title"}
+    choices = schema.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        [choice] = [c for c in choices if c != {"type": "null"}]
+        return _inline(choice, definitions)
+    dropped = {"title", "description"} if "enum" in schema else {"title"}
+    return {key: _inline(value, definitions) for key, value in schema.items() if key not in dropped}
 
 
 def _headers(route: Route) -> list[Json]:

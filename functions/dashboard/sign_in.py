@@ -1,75 +1,85 @@
-"""Sign-in codes and sessions: a code is redeemed once, by a POST, for a session of 30 days."""
+"""Signing in and out. A GET only shows: mail scanners open links, so the code is redeemed by the button's POST."""
 
 from __future__ import annotations
 
-import secrets
-import threading
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Final
+from typing import Annotated, cast
 
-from common.auth import sha256_of
-from common.core.errors import TooMany
-from common.ports import Clock, People, Principal
+from fastapi import Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
-SESSION_LASTS: Final = timedelta(days=30)
-# Crockford's base 32: no I, L, O, U, so that a code can be read out over a telephone.
-ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-CODE_LENGTH: Final = 8  # 40 bits: at the overall limit below, 600 guesses in a code's ten minutes are 1 in 10^9
-ALIKE: Final = str.maketrans("OIL", "011")
+from common.core.errors import Unauthenticated
+from common.web import Wired
 
-WINDOW_SECONDS: Final = 60.0
-TRIES_EACH: Final = 10  # of one address in a window
-TRIES_ALL: Final = 60  # of everybody: an address can be forged, the sum cannot
-ADDRESSES_KEPT: Final = 10_000
+from .codes import SignInLimits, redeem
+from .page_route import Reading, new_router
+from .rendering import render
+from .session import base_of, check_csrf, clear_session, set_session
+
+router = new_router()
 
 
-def new_secret() -> str:
-    """A token's or session's secret: 256 bits."""
-    return f"aiw_{secrets.token_urlsafe(32)}"
+@router.get("/sign-in")
+def sign_in(request: Request, wired: Wired, next: str = "") -> Response:  # noqa: A002 - the query's own name
+    """A form for the code."""
+    return render(request, wired, "sign_in.html", code="", next=_inside(next), wrong=False)
 
 
-def new_code() -> str:
-    """A sign-in code as it is shown: `7F3K-QM2P`."""
-    drawn = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
-    return f"{drawn[:4]}-{drawn[4:]}"
+@router.post("/sign-in")
+def sign_in_with(
+    request: Request,
+    wired: Wired,
+    code: Annotated[str, Form(max_length=64)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "",  # noqa: A002 - the form's own name
+) -> Response:
+    """Redeem the code of the form."""
+    return _redeem(request, wired, code, _inside(next))
 
 
-def code_hash(code: str) -> str:
-    """What is stored of a code, however it was typed: small letters, blanks, no dash, O for 0."""
-    typed = "".join(char for char in code.upper()[:64] if char.isalnum())
-    return sha256_of(f"sign-in:{typed.translate(ALIKE)}")
+@router.get("/in/{code}")
+def show_code(request: Request, wired: Wired, code: str) -> Response:
+    """A button; nothing is redeemed yet."""
+    return render(request, wired, "sign_in.html", code=code[:64], next="", wrong=False)
 
 
-@dataclass
-class SignInLimits:
-    """How often sign-in may be tried, by address and by everybody together. Of one process."""
-
-    clock: Clock
-    _each: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
-    _all: deque[float] = field(default_factory=deque)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def count(self, address: str) -> None:
-        """Count a try. TooMany if there were too many; those are not counted."""
-        now = self.clock.monotonic()
-        with self._lock:
-            tries = self._each.setdefault(address, deque())
-            self._each.move_to_end(address)
-            while len(self._each) > ADDRESSES_KEPT:
-                self._each.popitem(last=False)
-            for kept, most in ((tries, TRIES_EACH), (self._all, TRIES_ALL)):
-                while kept and kept[0] <= now - WINDOW_SECONDS:
-                    kept.popleft()
-                if len(kept) >= most:
-                    raise TooMany(max(1, round(kept[0] + WINDOW_SECONDS - now)), "wait a little, then try again")
-            tries.append(now)
-            self._all.append(now)
+@router.post("/in/{code}")
+def sign_in_by_link(request: Request, wired: Wired, code: str) -> Response:
+    """Redeem the code of the link."""
+    return _redeem(request, wired, code, "/")
 
 
-def redeem(people: People, code: str) -> tuple[Principal, str] | None:
-    """Turn a code into a session: who, and the session's secret. None if it is wrong, used or too old."""
-    secret = new_secret()
-    who = people.redeem(code_hash(code), sha256_of(secret), SESSION_LASTS)
-    return (who, secret) if who else None
+@router.post("/sign-out")
+def sign_out(request: Request, wired: Wired, reader: Reading, csrf: Annotated[str, Form()] = "") -> Response:
+    """End the session, here and everywhere."""
+    check_csrf(reader, csrf)
+    wired.people.revoke(reader.who.workspace, reader.who.token_sha256)
+    wired.doorkeeper.forget(reader.who.token_sha256)
+    response = RedirectResponse(f"{base_of(wired.settings)}/sign-in", 303)
+    clear_session(response, wired.settings)
+    return response
+
+
+def _redeem(request: Request, wired: Wired, code: str, target: str) -> Response:
+    limits = cast("SignInLimits", request.app.state.function.sign_ins)
+    limits.count(_address(request))
+    redeemed = redeem(wired.people, code)
+    if redeemed is None:
+        return render(
+            request, wired, "sign_in.html", status=Unauthenticated.status, code="", next=target, wrong=True
+        )
+    response = RedirectResponse(base_of(wired.settings) + target, 303)
+    set_session(response, wired.settings, redeemed[1])
+    return response
+
+
+def _inside(target: str) -> str:
+    """A path of ours to go on to; anything else is the front page."""
+    if target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target and "\r" not in target:
+        return target
+    return "/"
+
+
+def _address(request: Request) -> str:
+    """Where a try comes from, as the nearest proxy saw it."""
+    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return forwarded[:64] or (request.client.host if request.client else "")

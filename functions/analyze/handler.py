@@ -1,0 +1,67 @@
+"""analyze: takes tasks in, and reads them."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Final
+
+from mangum import Mangum
+
+from common.claim_loop import Turn
+from common.waits import Waits
+from common.web import make_app
+from common.wiring import Container
+
+from .analysis import Analyst, Means
+from .group_commit import GroupCommit
+from .intake import Intake
+from .submit import preview, submit
+
+# A committer thread beside a busy event loop waits for the GIL: 5 ms, by default, is longer than its commit (measured).
+SWITCH_SECONDS: Final = 0.0002
+
+
+class Analyze:
+    """What the process runs besides its endpoints."""
+
+    def __init__(self, container: Container) -> None:
+        """Starts the committer."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        settings = container.settings
+        self._draining = False
+        self._pool = ThreadPoolExecutor(settings.analyses_at_once, "analysis")
+        commit = GroupCommit(container.queue, container.notifier)
+        self.intake = Intake(commit, Waits(container.reads), container.workspace, container.clock)
+        means = Means(
+            queue=container.queue,
+            workspace=container.workspace,
+            analyzer=container.analyzer,
+            catalogue=container.catalogue,
+            clock=container.clock,
+            notifier=container.notifier,
+            worker=container.worker,
+            lease=timedelta(seconds=settings.lease_seconds),
+            claim_tasks=settings.claim_tasks,
+            at_once=settings.analyses_at_once,
+        )
+        self._analyst = Analyst(means, self._pool, lambda: self._draining)
+
+    def turn(self) -> Turn:
+        """See common.web.Function."""
+        return self._analyst.turn()
+
+    def woken(self) -> None:
+        """See common.web.Function."""
+        self.intake.waits.woken()
+
+    def stop(self) -> None:
+        """See common.web.Function."""
+        self._draining = True
+        self.intake.commit.stop()
+        self._pool.shutdown(wait=True)
+
+
+app = make_app("analyze", {"submit": submit, "preview": preview}, Analyze)
+handler = Mangum(app)

@@ -1,0 +1,49 @@
+"""What intake keeps in the process: the committer, the waits, and a moment's memory of each workspace's policy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, cast
+from uuid import UUID
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from common.core.policy import Policy
+from common.ports import Clock, Workspace
+from common.waits import Waits
+
+from .group_commit import GroupCommit
+
+POLICY_SECONDS: Final = 1.0  # a plan row names the version it was assessed under; the gate asks for the present one (I4)
+
+
+class Intake:
+    """Of one process."""
+
+    def __init__(self, commit: GroupCommit, waits: Waits, workspace: Workspace, clock: Clock) -> None:
+        """Everything is the process's own."""
+        self.commit = commit
+        self.waits = waits
+        self._workspace = workspace
+        self._clock = clock
+        self._policies: dict[UUID, tuple[float, Policy]] = {}
+
+    async def policy(self, workspace: UUID) -> Policy:
+        """The workspace's policy, a second old at most."""
+        known = self._policies.get(workspace)
+        if known is None or known[0] < self._clock.monotonic():
+            policy = await run_in_threadpool(self._workspace.policy, workspace)
+            known = (self._clock.monotonic() + POLICY_SECONDS, policy)
+            self._policies[workspace] = known
+        return known[1]
+
+    async def settled(self, ids: Sequence[UUID], seconds: float) -> None:
+        """Return once all have settled, or the time is over."""
+        await asyncio.gather(*(self.waits.settled(task, seconds) for task in ids))
+
+
+def intake_of(request: Request) -> Intake:
+    """The process's intake."""
+    return cast("Intake", request.app.state.function.intake)

@@ -1,0 +1,237 @@
+"""`POST /tasks` and `POST /preview`: a request becomes a task, a typed plan is decided in the same statement."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from common import api
+from common.body import text_fault
+from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
+from common.core.policy import Policy, destination, planned
+from common.core.task import PRIORITY_DEFAULT, Failure, Json, Lang, Origin, Plan, Request, State, Task, uuid7
+from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission, TaskRecord
+from common.views import plan_view, reasons_view, task_view
+from common.web import ReaderLang, Who, Wired, invalid_from
+from common.wiring import Container
+
+from .analysis import plan_for
+from .intake import intake_of
+
+JSON: Final = "application/json"
+KEY_MAX: Final = 200
+
+
+async def submit(request: HttpRequest, wired: Wired, who: Who, lang: ReaderLang, query: Annotated[api.WaitQuery, Query()]) -> Response:
+    """Store one task, or an array of up to 1,000: all of them or none."""
+    body: Json = await request.json()
+    many = isinstance(body, list)
+    intake = intake_of(request)
+    policy = await intake.policy(who.workspace)
+    tasks = new_tasks(body, wired, who, lang, policy)
+    submission = Submission(
+        token_sha256=who.token_sha256,
+        tasks=tasks,
+        key=_key(request),
+        body_sha256=hashlib.sha256(await request.body()).hexdigest(),
+    )
+    added = await intake.commit.add(submission)
+    if added is AddRefused.TOKEN:
+        raise Unauthenticated
+    if not isinstance(added, Added):
+        msg = "this Idempotency-Key was used with another body: use a new key for a new request"
+        raise Conflict(msg)
+    if query.wait:
+        await intake.settled(added.ids, query.wait)
+    if query.wait or added.replayed or added.at is None:
+        views = await run_in_threadpool(_read, wired, who, added.ids, lang)
+    else:
+        views = [task_view(_record(task, who, policy, added.at), who.role, lang) for task in tasks]
+    answer = api.TaskList(items=views) if many else views[0]
+    headers = {} if many else {"Location": f"/api/v1/tasks/{added.ids[0]}"}
+    return Response(answer.model_dump_json(), 201, headers, JSON)
+
+
+def _key(request: HttpRequest) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= KEY_MAX:
+        raise Invalid((FieldError("Idempotency-Key", f"1 to {KEY_MAX} characters", "a UUID is a good key"),))
+    return key
+
+
+def _read(wired: Container, who: Principal, ids: Sequence[UUID], lang: Lang) -> list[api.Task]:
+    records = [wired.reads.task(who.workspace, task) for task in ids]
+    return [task_view(record, who.role, lang) for record in records if record is not None]
+
+
+# --- from the body to tasks -------------------------------------------------------------------------------------------------
+
+
+def new_tasks(body: Json, wired: Container, who: Principal, lang: Lang, policy: Policy) -> tuple[NewTask, ...]:
+    """Every task of a body. Invalid, with a pointer to every fault of every item."""
+    items = body if isinstance(body, list) else [body]
+    if not items or len(items) > api.BATCH_MAX:
+        raise Invalid((FieldError("#", f"{len(items)} tasks", f"send 1 to {api.BATCH_MAX:,} in one request"),))
+    tasks: list[NewTask] = []
+    errors: list[FieldError] = []
+    for index, item in enumerate(items):
+        root = f"#/{index}" if isinstance(body, list) else "#"
+        try:
+            tasks.append(new_task(read_request(item, root), wired, who, lang, policy, root))
+        except Invalid as exc:
+            errors += exc.errors
+    if errors:
+        raise Invalid(tuple(errors[:FAULTS_MAX]))
+    return tuple(tasks)
+
+
+FAULTS_MAX: Final = 100  # of an array of a thousand equal mistakes, these are enough to see
+
+
+def read_request(item: Json, root: str) -> api.TaskRequest:
+    """One task request. Invalid, with pointers."""
+    try:
+        return api.TaskRequest.model_validate(item)
+    except ValidationError as exc:
+        raise invalid_from(exc.errors(include_url=False, include_context=False, include_input=False), root) from None
+
+
+def new_task(  # noqa: PLR0913 - one call, one place
+    given: api.TaskRequest, wired: Container, who: Principal, lang: Lang, policy: Policy, root: str
+) -> NewTask:
+    """The task that a request makes; a typed plan is read, assessed and placed. Invalid."""
+    clock = wired.clock
+    now = datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
+    _refuse_times(given, now, root)
+    request = Request(
+        text=given.text,
+        inputs=given.inputs,
+        tags=tuple(given.tags),
+        not_before=given.not_before,
+        deadline=given.deadline,
+        lang=given.lang or lang,
+        requested_by=who.person,
+        origin=Origin.PERSON if who.kind == "session" else Origin.TOKEN,
+        priority_given=given.priority is not None,
+    )
+    task = Task(
+        id=uuid7(clock.unix_ms(), clock.entropy(10)),
+        workspace=who.workspace,
+        state=State.RECEIVED,
+        request=request,
+        priority=PRIORITY_DEFAULT if given.priority is None else given.priority,
+    )
+    plan = typed_plan(given, task, wired, policy, now, root) if given.plan else None
+    target, ask = destination(task, plan) if plan else (State.RECEIVED, None)
+    return NewTask(
+        id=task.id,
+        workspace=task.workspace,
+        request=request,
+        priority=task.priority,
+        target=target,
+        actor=f"person:{who.person}",
+        kind=plan.steps[0].action if plan else None,
+        plan=plan,
+        ask=ask,
+    )
+
+
+def typed_plan(  # noqa: PLR0913 - what a plan depends on
+    given: api.TaskRequest, task: Task, wired: Container, policy: Policy, now: datetime, root: str
+) -> Plan:
+    """A typed plan, read and assessed. Invalid."""
+    pointer = f"{root}/plan"
+    steps = wired.catalogue.read(given.plan.steps if given.plan else (), given.inputs, now, pointer=pointer)
+    wired.catalogue.refuse(steps, policy, pointer=pointer)
+    return planned(1, steps, "typed", wired.catalogue.assess(steps, task.request, policy), policy)
+
+
+def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:
+    if given.deadline is not None and given.deadline <= now:
+        raise Invalid((FieldError(f"{root}/deadline", "it has passed", "give a time to come"),))
+    if given.deadline is not None and given.not_before is not None and given.not_before >= given.deadline:
+        raise Invalid((FieldError(f"{root}/not_before", "not before the deadline", "start earlier, or end later"),))
+    for index, tag in enumerate(given.tags):
+        if text_fault(tag):
+            raise Invalid((FieldError(f"{root}/tags/{index}", "not storable text", "leave control characters out"),))
+
+
+def _record(new: NewTask, who: Principal, policy: Policy, at: datetime) -> TaskRecord:
+    """What a read would find a moment after the commit; spares the read."""
+    delayed = new.target is State.QUEUED and new.request.not_before is not None and new.request.not_before > at
+    task = Task(
+        id=new.id,
+        workspace=new.workspace,
+        state=new.target,
+        request=new.request,
+        kind=new.kind,
+        priority=new.priority,
+        plan=new.plan,
+        waiting_for="delay" if delayed else None,
+    )
+    due = new.request.not_before if delayed else at
+    return TaskRecord(
+        task=task,
+        requested_by_name=who.person_name,
+        created_at=at,
+        finished_at=None,
+        since=at,
+        next_check_at=at + new.ask.expires_in if new.ask else due,
+        paused=policy.pause is not None,
+        last_actor=who.person_name,
+        last_note=None,
+        failure=None,
+    )
+
+
+# --- preview ----------------------------------------------------------------------------------------------------------------
+
+
+def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang) -> api.Preview:
+    """What would be done, without storing a task. A paid call leaves its row."""
+    policy = wired.workspace.policy(who.workspace)
+    new = new_task(body, wired, who, lang, policy, "#")
+    if new.plan is not None:
+        return _previewed(new.kind, new.plan, new.target, wired, lang)
+    task = Task(id=new.id, workspace=new.workspace, state=State.ANALYZING, request=new.request, priority=new.priority)
+    answer = wired.analyzer.analyze(Question(task=task, policy=policy, purpose="preview"))
+    if isinstance(answer, NotAnswered):
+        waits = State.MANUAL if answer.again_in is None else State.RECEIVED
+        return _unplanned(waits, answer.cost)
+    plan = plan_for(task, answer, policy, wired.catalogue, datetime.now(UTC))
+    if isinstance(plan, Failure):
+        return _unplanned(State.MANUAL, answer.cost)
+    target, _ = destination(task, plan)
+    return _previewed(answer.kind, plan, target, wired, lang, answer.cost)
+
+
+def _unplanned(state: State, cost: int) -> api.Preview:
+    return api.Preview(
+        kind=None, risk=None, reasons=[], plan=None, summary=[], next_state=state, estimate_usd=api.usd(cost)
+    )
+
+
+def _previewed(  # noqa: PLR0913 - the fields of a preview
+    kind: str | None, plan: Plan, target: State, wired: Container, lang: Lang, cost: int = 0
+) -> api.Preview:
+    return api.Preview(
+        kind=kind,
+        risk=plan.risk,
+        reasons=reasons_view(plan.reasons, lang),
+        plan=plan_view(plan, masked=False),
+        summary=[wired.catalogue.sentence(step, lang) for step in plan.steps],
+        next_state=target,
+        estimate_usd=api.usd(cost),
+    )
+
+
+__all__ = ["Answer", "preview", "submit"]

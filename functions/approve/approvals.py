@@ -1,0 +1,96 @@
+"""What waits for approval, and the one decision over exactly what was seen. GET only shows; a POST decides, once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from common import api
+from common.core.digest import approval_digest
+from common.core.errors import Conflict, NotFound, SelfApproval, StaleDigest
+from common.core.lifecycle import Detail, move
+from common.core.task import State, Task
+from common.ports import Decision, Principal, TaskRecord, Verdict, wakes_of
+from common.views import approval_view, task_view
+from common.web import ReaderLang, TaskRef, Who, Wired
+from common.wiring import Container
+
+
+def get_approval(id: TaskRef, wired: Wired, who: Who, lang: ReaderLang) -> api.Approval:  # noqa: A002 - the table's name
+    """What waits: steps, sentences, risk and reasons, digest, expiry, decisions so far."""
+    record = record_of(wired, who, id)
+    approval = wired.approvals.open(who.workspace, id)
+    plan = record.task.plan
+    if approval is None or plan is None:
+        msg = "nothing of this task waits for approval"
+        raise NotFound(msg)
+    policy = wired.workspace.policy(who.workspace)
+    say = wired.catalogue.sentence
+    return approval_view(approval, record, plan, say, who, lang, self_approval=policy.self_approval)
+
+
+def approve(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+    """Let run exactly what the digest names."""
+    return _decide(id, body, "approved", wired, who, lang)
+
+
+def reject(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+    """End the task without running it."""
+    return _decide(id, body, "rejected", wired, who, lang)
+
+
+def _decide(  # noqa: PLR0913 - the endpoint's own arguments
+    id: UUID, body: api.Decision, verdict: Literal["approved", "rejected"], wired: Container, who: Principal, lang: api.Lang  # noqa: A002 - as above
+) -> api.Task:
+    record = record_of(wired, who, id)
+    task = record.task
+    if task.state is not State.AWAITING_APPROVAL or task.plan is None:
+        msg = f"this task is {task.state.value}: there is nothing to decide"
+        raise Conflict(msg, state=task.state)
+    # From the steps as they are now, not from what is stored beside the approval: what changed since must be seen again (I4).
+    present = approval_digest(task.workspace, task.id, task.plan)
+    if body.digest != present:
+        raise _stale(task, present)
+    detail = Detail(note=body.note)
+    actor = f"person:{who.person}"
+    then = (
+        move(task, verdict, State.QUEUED, timedelta(0), actor, detail=detail)
+        if verdict == "approved"
+        else move(task, verdict, State.CANCELLED, None, actor, detail=detail)
+    )
+    self_allowed = wired.workspace.policy(who.workspace).self_approval or verdict == "rejected"
+    decision = Decision(person=who.person, verdict=verdict, digest=body.digest, note=body.note)
+    _explain(wired.approvals.decide(decision, then, self_allowed=self_allowed), task, present)
+    wired.notifier.publish(wakes_of([then.target]))
+    return task_view(record_of(wired, who, id), who.role, lang)
+
+
+def _stale(task: Task, present: str | None) -> StaleDigest:
+    msg = "look at what waits now, and decide over its digest"
+    return StaleDigest(msg, state=task.state, digest=present)
+
+
+def _explain(verdict: Verdict, task: Task, present: str) -> None:
+    match verdict:
+        case Verdict.APPLIED:
+            return
+        case Verdict.SELF:
+            raise SelfApproval
+        case Verdict.STALE:
+            raise _stale(task, present)
+        case Verdict.EXPIRED:
+            msg = "the approval has expired: have the task tried again, and it will ask anew"
+            raise Conflict(msg, state=task.state, digest=present)
+        case Verdict.ALREADY:
+            msg = "you have decided this already"
+            raise Conflict(msg, state=task.state, digest=present)
+
+
+def record_of(wired: Container, who: Principal, task: UUID) -> TaskRecord:
+    """The task as it is now. NotFound if it is not the caller's workspace's."""
+    record = wired.reads.task(who.workspace, task)
+    if record is None:
+        msg = f"no task {task}"
+        raise NotFound(msg)
+    return record

@@ -1,0 +1,54 @@
+"""approve: decisions, everything a person does to a waiting task, and telling people that one waits."""
+
+from __future__ import annotations
+
+from mangum import Mangum
+
+from common.claim_loop import Turn
+from common.web import make_app
+from common.wiring import Container
+
+from .announce import AT_ONCE, Announcer
+from .approvals import approve, get_approval, reject
+from .manual import outcome, reanalyze, resolve, retry
+
+
+class Approve:
+    """What the process runs besides its endpoints."""
+
+    def __init__(self, container: Container) -> None:
+        """Nothing is started."""
+        self._announcer = Announcer(
+            container.approvals,
+            container.workspace,
+            container.catalogue,
+            container.http,
+            container.settings.public_url,
+        )
+
+    def turn(self) -> Turn:
+        """See common.web.Function. One that could not be told is not claimed again in this loop."""
+        found, told = self._announcer.turn()
+        return Turn(claimed=told, done=told, full=found == AT_ONCE and told > 0, wake_in_ms=None)
+
+    def woken(self) -> None:
+        """See common.web.Function."""
+
+    def stop(self) -> None:
+        """See common.web.Function."""
+
+
+app = make_app(
+    "approve",
+    {
+        "get_approval": get_approval,
+        "approve": approve,
+        "reject": reject,
+        "retry": retry,
+        "reanalyze": reanalyze,
+        "resolve": resolve,
+        "outcome": outcome,
+    },
+    Approve,
+)
+handler = Mangum(app)

@@ -1,0 +1,75 @@
+"""Sign-in codes and sessions: a code is redeemed once, by a POST, for a session of 30 days."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from common.auth import sha256_of
+from common.core.errors import TooMany
+from common.ports import Clock, People, Principal
+
+SESSION_LASTS: Final = timedelta(days=30)
+# Crockford's base 32: no I, L, O, U, so that a code can be read out over a telephone.
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_LENGTH: Final = 8  # 40 bits: at the overall limit below, 600 guesses in a code's ten minutes are 1 in 10^9
+ALIKE: Final = str.maketrans("OIL", "011")
+
+WINDOW_SECONDS: Final = 60.0
+TRIES_EACH: Final = 10  # of one address in a window
+TRIES_ALL: Final = 60  # of everybody: an address can be forged, the sum cannot
+ADDRESSES_KEPT: Final = 10_000
+
+
+def new_secret() -> str:
+    """A token's or session's secret: 256 bits."""
+    return f"aiw_{secrets.token_urlsafe(32)}"
+
+
+def new_code() -> str:
+    """A sign-in code as it is shown: `7F3K-QM2P`."""
+    drawn = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+    return f"{drawn[:4]}-{drawn[4:]}"
+
+
+def code_hash(code: str) -> str:
+    """What is stored of a code, however it was typed: small letters, blanks, no dash, O for 0."""
+    typed = "".join(char for char in code.upper()[:64] if char.isalnum())
+    return sha256_of(f"sign-in:{typed.translate(ALIKE)}")
+
+
+@dataclass
+class SignInLimits:
+    """How often sign-in may be tried, by address and by everybody together. Of one process."""
+
+    clock: Clock
+    _each: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
+    _all: deque[float] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, address: str) -> None:
+        """Count a try. TooMany if there were too many; those are not counted."""
+        now = self.clock.monotonic()
+        with self._lock:
+            tries = self._each.setdefault(address, deque())
+            self._each.move_to_end(address)
+            while len(self._each) > ADDRESSES_KEPT:
+                self._each.popitem(last=False)
+            for kept, most in ((tries, TRIES_EACH), (self._all, TRIES_ALL)):
+                while kept and kept[0] <= now - WINDOW_SECONDS:
+                    kept.popleft()
+                if len(kept) >= most:
+                    raise TooMany(max(1, round(kept[0] + WINDOW_SECONDS - now)), "wait a little, then try again")
+            tries.append(now)
+            self._all.append(now)
+
+
+def redeem(people: People, code: str) -> tuple[Principal, str] | None:
+    """Turn a code into a session: who, and the session's secret. None if it is wrong, used or too old."""
+    secret = new_secret()
+    who = people.redeem(code_hash(code), sha256_of(secret), SESSION_LASTS)
+    return (who, secret) if who else None

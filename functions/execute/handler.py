@@ -1,0 +1,70 @@
+"""execute: runs the steps of queued tasks, and shows what actions there are."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Final
+
+from mangum import Mangum
+
+from common import api
+from common.claim_loop import Turn
+from common.web import ReaderLang, Wired, make_app
+from common.wiring import Container
+
+from .recorder import Recorder
+from .run import Means, Runner
+
+WAKE: Final = ("aiw.task.queued",)
+
+
+class Execute:
+    """What the process runs besides its endpoints."""
+
+    def __init__(self, container: Container) -> None:
+        """Starts the recorder."""
+        settings = container.settings
+        lease = timedelta(seconds=settings.lease_seconds)
+        means = Means(
+            queue=container.queue,
+            workspace=container.workspace,
+            catalogue=container.catalogue,
+            http=container.http,
+            clock=container.clock,
+            model=container.analyzer.generate,
+            limits=lambda: container.limits,
+            worker=container.worker,
+            lease=lease,
+            claim_tasks=settings.claim_tasks,
+            effect_threads=settings.effect_threads,
+            result_bytes=settings.result_bytes,
+        )
+        self._drain_seconds = settings.drain_seconds
+        self._pool = ThreadPoolExecutor(settings.effect_threads, "effect")
+        recorder = Recorder(container.queue, container.notifier, lease.total_seconds() / 3, self._renew)
+        self._runner = Runner(means, self._pool, recorder, lambda: container.notifier.publish(WAKE))
+
+    def _renew(self) -> None:
+        self._runner.renew()
+
+    def turn(self) -> Turn:
+        """See common.web.Function."""
+        return self._runner.turn()
+
+    def woken(self) -> None:
+        """See common.web.Function."""
+
+    def stop(self) -> None:
+        """See common.web.Function."""
+        self._runner.stop(self._drain_seconds)
+        self._pool.shutdown(wait=False)
+
+
+def actions(wired: Wired, lang: ReaderLang) -> api.ActionList:
+    """The catalogue, in the reader's language."""
+    return api.ActionList(items=wired.catalogue.describe(lang))
+
+
+app = make_app("execute", {"actions": actions}, Execute)
+handler = Mangum(app)

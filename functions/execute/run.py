@@ -1,0 +1,336 @@
+"""Claim, resolve, gate, act, and hand the outcome to `after_step`. Whatever happens in between is on record (I6)."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+from common.actions.catalogue import Catalogue
+from common.actions.contract import Generated, HttpRequest, HttpResponse
+from common.claim_loop import Turn
+from common.core.after_step import Began, Done, Limits, NotDone, Outcome, Unknown, after_step
+from common.core.lifecycle import NextStep, Transition, move
+from common.core.policy import Policy
+from common.core.task import Json, Lang, State, Step, Task
+from common.ports import Begun, Clock, Http, NotBegun, Queue, Refusal, Workspace
+from common.telemetry import count_attempt, count_refusal
+
+from .prepare import ACTOR, Free, Want, after_refusal, prepare
+from .recorder import InlineRecorder, Recorder, Settled
+
+POLICY_SECONDS: Final = 1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round
+POLICY_ROUNDS: Final = 3
+
+
+class Generate(Protocol):
+    """The model, behind the budget door."""
+
+    def __call__(
+        self, task: Task, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
+    ) -> Generated | NotDone | Unknown:
+        """What it wrote, or why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The means of one running action (common.actions.contract.Context)."""
+
+    task: Task
+    policy: Policy
+    idempotency_key: str
+    ends_at: float  # on the monotonic clock
+    clock: Clock
+    http: Http
+    model: Generate
+
+    @property
+    def lang(self) -> Lang:
+        """The task's language."""
+        return self.task.request.lang
+
+    def remaining(self) -> float:
+        """See Context."""
+        return max(0.0, self.ends_at - self.clock.monotonic())
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See Context."""
+        return self.http.send(request, self.policy)
+
+    def function_url(self, name: str) -> str:
+        """See Context."""
+        return self.policy.functions[name].url
+
+    def generate(self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None) -> Generated | NotDone | Unknown:
+        """See Context."""
+        return self.model(self.task, prompt, max_tokens, schema)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a runner works with."""
+
+    queue: Queue
+    workspace: Workspace
+    catalogue: Catalogue
+    http: Http
+    clock: Clock
+    model: Generate
+    limits: Callable[[], Limits]
+    worker: str
+    lease: timedelta = timedelta(seconds=60)
+    claim_tasks: int = 100
+    effect_threads: int = 32
+    result_bytes: int = 1_000_000
+
+
+class Runner:
+    """Runs claimed tasks. Effects go to a pool; a task's further steps follow in the thread that has it."""
+
+    def __init__(
+        self, means: Means, pool: Executor, recorder: Recorder | InlineRecorder, help_wanted: Callable[[], None]
+    ) -> None:
+        """`pool`: threads for effects. `recorder`: writes what happened. `help_wanted`: publishes a wake."""
+        self._means = means
+        self._pool = pool
+        self._recorder = recorder
+        self._help_wanted = help_wanted
+        self._turned_away = False  # a turn found no free thread: whoever frees one says so
+        self._policies: dict[UUID, tuple[float, Policy]] = {}
+        self._unbegun: deque[Want] = deque()
+        self._threads_free = means.effect_threads
+        self._hand = threading.Lock()
+        self._draining = False
+
+    # --- one turn ---------------------------------------------------------------------------------------------------------
+
+    def turn(self) -> Turn:
+        """Claim once and work it off: what needs no record here and now, effects in the pool."""
+        with self._hand:
+            busy = self._threads_free <= 0 or bool(self._unbegun) or self._draining
+            self._turned_away = self._turned_away or busy
+        if busy:
+            return Turn(claimed=0, done=0, full=False, wake_in_ms=None)
+        means = self._means
+        tasks = means.queue.claim(State.QUEUED, means.worker, means.claim_tasks, means.lease)
+        done = self._work_off(tasks) if tasks else 0
+        return Turn(claimed=len(tasks), done=done, full=len(tasks) == means.claim_tasks, wake_in_ms=None)
+
+    def _work_off(self, tasks: Sequence[Task]) -> int:
+        done, active = 0, list(tasks)
+        while active:
+            settled, wants, going = self._advance(active)
+            self._dispatch(wants)
+            applied = self._recorder.record(settled).result() if settled else frozenset()
+            done += sum(1 for item in settled if isinstance(item, Transition) and item.task_id in applied)
+            active = [task for task in going if task.id in applied]
+        return done
+
+    def _advance(self, tasks: Sequence[Task]) -> tuple[list[Settled], list[Want], list[Task]]:
+        """One step of each: what is to be written, what wants to begin, and which tasks go on at once."""
+        settled: list[Settled] = []
+        wants: list[Want] = []
+        going: list[Task] = []
+        for task in tasks:
+            ready = self._prepare(task)
+            if isinstance(ready, Want):
+                wants.append(ready)
+                continue
+            if isinstance(ready, Free):
+                outcome = self._act(ready.task, ready.step, "", self._means.clock.monotonic() + FREE_SECONDS)
+                ready, after = self._settle(ready.task, ready.step, outcome, None)
+                going += [after] if after else []
+            settled.append(ready)
+        return settled, wants, going
+
+    def _prepare(self, task: Task, *, fresh: bool = False) -> Settled | Free | Want:
+        means = self._means
+        policy = self._policy(task.workspace, fresh=fresh)
+        return prepare(task, policy, means.catalogue, means.limits(), means.clock.draw())
+
+    def _settle(self, task: Task, step: Step, outcome: Outcome, begun: tuple[Want, Begun] | None) -> tuple[Settled, Task | None]:
+        """The outcome as what follows; with the task as it goes on, if it does."""
+        effect = begun[0].effect if begun else self._means.catalogue.effect(step, self._policy(task.workspace))
+        began = Began(step, effect, begun[1].number if begun else None)
+        follows = after_step(task, began, outcome, self._means.limits(), self._means.clock.draw(), ACTOR)
+        count_attempt(outcome)
+        if isinstance(follows, NextStep) and isinstance(outcome, Done):
+            return follows, task.after(step.id, outcome.output)
+        return follows, None
+
+    # --- effects ----------------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, wants: Sequence[Want]) -> None:
+        """Begin as many as there are free threads; the rest stays in hand, under a lease that is renewed."""
+        with self._hand:
+            self._unbegun.extend(wants)
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        with self._hand:
+            number = 0 if self._draining else min(self._threads_free, len(self._unbegun))
+            taken = [self._unbegun.popleft() for _ in range(number)]
+            self._threads_free -= number
+        if not taken:
+            return
+        begun: list[tuple[Want, Begun, float]] = []
+        try:
+            begun = self._begin(taken)
+            for want, started, ends_at in begun:
+                self._pool.submit(self._carry, want, started, ends_at)
+        finally:
+            self._free(len(taken) - len(begun))
+
+    def _free(self, threads: int) -> None:
+        with self._hand:
+            self._threads_free += threads
+            begin = bool(threads and self._unbegun) and not self._draining
+            call = bool(threads and self._turned_away) and not begin
+            self._turned_away = self._turned_away and not call
+        if begin:
+            self._begin_waiting()
+        elif call:
+            self._help_wanted()
+
+    def _begin(self, wants: Sequence[Want]) -> list[tuple[Want, Begun, float]]:
+        """The gate, for a batch. What it refuses is settled here; what it returns must run."""
+        begun: list[tuple[Want, Begun, float]] = []
+        settled: list[Settled] = []
+        for _ in range(POLICY_ROUNDS):
+            asked_at = self._means.clock.monotonic()
+            again: list[Want] = []
+            for want, answer in zip(wants, self._means.queue.begin([w.begin for w in wants]), strict=True):
+                if isinstance(answer, Begun):
+                    begun.append((want, answer, asked_at + answer.must_end_in.total_seconds()))
+                    continue
+                self._refused(want, answer, again, settled)
+            wants = again
+            if not wants:
+                break
+        settled += [t for w in wants if (t := after_refusal(w, Refusal.POLICY_CHANGED, self._policy(w.task.workspace)))]
+        if settled:
+            self._recorder.record(settled)
+        return begun
+
+    def _refused(self, want: Want, answer: NotBegun, again: list[Want], settled: list[Settled]) -> None:
+        count_refusal(answer.why)
+        if answer.why is Refusal.POLICY_CHANGED:
+            ready = self._prepare(want.task, fresh=True)
+            if isinstance(ready, Want):
+                again.append(ready)
+                return
+            # Policy may turn an effect into a question, never into something free.
+            follows = None if isinstance(ready, Free) else ready
+        else:
+            follows = after_refusal(want, answer.why, self._policy(want.task.workspace))
+        settled += [follows] if follows else []
+
+    def _carry(self, want: Want, begun: Begun, ends_at: float) -> None:
+        """In a thread of the pool: run the attempt, record it, and go on with the task's further steps."""
+        try:
+            while True:
+                outcome = self._act(want.task, want.step, want.begin.idempotency_key, ends_at)
+                follows, task = self._settle(want.task, want.step, outcome, (want, begun))
+                written = self._recorder.record([follows])
+                going = task is not None and written.result() and self._carry_on(task)
+                if not going:
+                    return
+                want, begun, ends_at = going
+        finally:
+            self._free(1)
+
+    def _carry_on(self, task: Task) -> tuple[Want, Begun, float] | None:
+        """The next step that has an effect, begun; free ones before it are run and recorded here."""
+        going: Task | None = task
+        while going is not None:
+            if self._draining:
+                self._recorder.record([release(going)])
+                return None
+            settled, wants, after = self._advance([going])
+            if wants:
+                return next(iter(self._begin(wants)), None)
+            applied = self._recorder.record(settled).result()
+            going = after[0] if after and applied else None
+        return None
+
+    def _act(self, task: Task, step: Step, key: str, ends_at: float) -> Outcome:
+        means = self._means
+        policy = self._policy(task.workspace)
+        ctx = StepContext(task, policy, key, ends_at, means.clock, means.http, means.model)
+        return kept_small(act(means.catalogue, step, ctx), means.result_bytes)
+
+    # --- leases, policy, drain --------------------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Every third of a lease: keep what is in hand and has not begun; drop what is somebody else's by now."""
+        with self._hand:
+            held = [(w.task.id, w.task.lease_no) for w in self._unbegun]
+        if not held:
+            return
+        kept = self._means.queue.renew(held, self._means.lease)
+        with self._hand:
+            self._unbegun = deque(w for w in self._unbegun if w.task.id in kept)
+
+    def stop(self, seconds: float) -> None:
+        """Release what has not begun; wait for what has, at most so long."""
+        with self._hand:
+            self._draining = True
+            left, self._unbegun = list(self._unbegun), deque()
+        if left:
+            self._recorder.record([release(w.task) for w in left])
+        deadline = self._means.clock.monotonic() + seconds
+        while self._threads_free < self._means.effect_threads and self._means.clock.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        self._recorder.stop(max(0.5, deadline - self._means.clock.monotonic()))
+
+    def _policy(self, workspace: UUID, *, fresh: bool = False) -> Policy:
+        now = self._means.clock.monotonic()
+        known = self._policies.get(workspace)
+        if known is None or fresh or known[0] < now:
+            known = (now + POLICY_SECONDS, self._means.workspace.policy(workspace))
+            self._policies[workspace] = known
+        return known[1]
+
+
+FREE_SECONDS: Final = 30.0  # a step without effect that takes longer is a mistake of its action
+
+
+def release(task: Task) -> Transition:
+    """Back to the queue, at no cost: this process is told to stop."""
+    return move(task, "released", State.QUEUED, timedelta(0), ACTOR)
+
+
+def act(catalogue: Catalogue, step: Step, ctx: StepContext) -> Outcome:
+    """Never raises. NotDone only if the far side surely did nothing; anything unforeseen is Unknown (I6)."""
+    try:
+        return catalogue.run(step, ctx)
+    except Exception as exc:  # noqa: BLE001 - actions are plug-ins and may raise anything
+        return Unknown(code="unforeseen", detail=type(exc).__name__)
+
+
+def kept_small(outcome: Outcome, limit: int) -> Outcome:
+    """A result over the inline limit is done, not kept, and a person looks: never "not done"."""
+    if isinstance(outcome, Done) and _size(outcome.output, limit) > limit:
+        return Done(too_large=True)
+    return outcome
+
+
+def _size(value: Json, limit: int) -> int:
+    """Roughly the bytes of its JSON; stops counting past the limit."""
+    if isinstance(value, str):
+        return len(value) if len(value) > limit else len(value.encode(errors="replace"))
+    if isinstance(value, list):
+        total = 0
+        for item in value:
+            total += 1 + _size(item, limit)
+            if total > limit:
+                break
+        return total
+    if isinstance(value, dict):
+        return _size([*value, *value.values()], limit)
+    return 8
