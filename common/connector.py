@@ -219,19 +219,17 @@ class Connector:
         self._knock(name)
 
 
-async def main(settings: Settings | None = None) -> None:
-    """The connector's process: until SIGTERM or SIGINT, then returns."""
+async def serve(settings: Settings) -> None:
+    """Connect stream and functions, until SIGTERM or SIGINT."""
     # Its own composition root: a connector needs neither the database nor anything else that wiring.py would import.
     from common.adapters.redis.wakes import RedisWakes  # noqa: PLC0415 - as above
     from common.adapters.wake_client import WakeClient  # noqa: PLC0415 - as above
 
-    known = settings or Settings()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    wakes = RedisWakes(known.redis_url) if known.redis_url else None
-    client = WakeClient(known.function_url, timeout=known.wake_seconds + 15)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    wakes = RedisWakes(settings.redis_url) if settings.redis_url else None
+    client = WakeClient(settings.function_url, timeout=settings.wake_seconds + 15)
     note("connector_started", pid=os.getpid())
     try:
         await Connector(wakes, client.post).run(stop)
@@ -242,6 +240,11 @@ async def main(settings: Settings | None = None) -> None:
     note("connector_stopped", pid=os.getpid())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The connector's process; returns after SIGTERM or SIGINT."""
     configure_logging()
-    asyncio.run(main())
+    asyncio.run(serve(Settings()))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,13 +12,18 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections import Counter as CountOf
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.core.after_step import Done, NotDone, Outcome, Unknown
+from common.ports import Refusal
 
 Fact = str | int | float | bool | None
 
@@ -58,6 +63,11 @@ def canonical(line: dict[str, Fact]) -> Iterator[dict[str, Fact]]:
 def note(event: str, level: int = logging.INFO, /, **facts: Fact) -> None:
     """A line of its own for what is neither a wake nor a request: start, stop, a lost connection."""
     log.log(level, "", extra={"facts": {"event": event, **facts}})
+
+
+def log_death(thread: str, exc: BaseException) -> None:
+    """A thread that must not end has ended; the process follows it."""
+    log.critical("", exc_info=exc, extra={"facts": {"event": "thread_died", "thread": thread}})
 
 
 def code_of(exc: BaseException) -> str:
@@ -195,3 +205,82 @@ def serve_metrics(port: int) -> None:
     """Serve them at `http://…:port/metrics`; 0: not at all. Starts a thread, so only after a fork."""
     if port > 0:
         start_http_server(port, registry=metrics().registry)
+
+
+def count_transitions(kinds: Iterable[str]) -> None:
+    """Transitions were applied: the kind of each."""
+    metrics().transitions(CountOf(kinds))
+
+
+def count_attempt(outcome: Outcome) -> None:
+    """An attempt ended."""
+    metrics().attempt(_OUTCOMES[type(outcome)])
+
+
+def count_refusal(why: Refusal) -> None:
+    """The gate let an attempt not begin."""
+    metrics().refused(why.value)
+
+
+_OUTCOMES: Final = {Done: "done", NotDone: "not_done", Unknown: "unknown"}
+
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+_QUIET: Final = frozenset({"/_/health", "/_/ready"})  # asked every few seconds: counted, and a line only if they fail
+
+
+def observed(app: ASGIApp, function: str) -> ASGIApp:
+    """The middleware that counts every request and writes its one line. `ms` is the time to the first byte of the answer."""
+
+    async def observe(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status, answered = 0, began
+
+        async def sending(message: Message) -> None:
+            nonlocal status, answered
+            if message["type"] == "http.response.start":
+                status, answered = message["status"], time.perf_counter()
+            await send(message)
+
+        cause: BaseException | None = None
+        try:
+            await app(scope, receive, sending)
+        except BaseException as exc:
+            cause = exc
+            raise
+        finally:
+            if status == 0:
+                status = _FAILED if isinstance(cause, Exception) else _NO_ANSWER
+                answered = time.perf_counter()
+            _account(function, scope, status, answered - began, cause)
+
+    return observe
+
+
+_FAILED: Final = 500
+_NO_ANSWER: Final = 499  # the client went away first
+_JOINED: Final = 202
+
+
+def _account(function: str, scope: Scope, status: int, seconds: float, cause: BaseException | None) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    counted = metrics()
+    counted.request(function, route, status, seconds)
+    if route == "/" and scope["method"] == "POST":
+        counted.wake(function, "joined" if status == _JOINED else "ran" if status < _JOINED else "failed")
+    failed = status >= _FAILED
+    if not failed and (route in _QUIET or not log.isEnabledFor(logging.INFO)):
+        return
+    facts: dict[str, Fact] = {
+        "event": "request",
+        "function": function,
+        "method": scope["method"],
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1000, 2),
+    }
+    log.log(logging.ERROR if failed else logging.INFO, "", exc_info=cause, extra={"facts": facts})
