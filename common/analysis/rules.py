@@ -1,0 +1,71 @@
+"""`rules`: the analyzer without key or network. Eight recipes, Korean and English; the rest goes to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from common.analysis.history import kept_steps
+from common.analysis.recipes import RECIPES, Known, nearest, read
+from common.analysis.sentence import sentence_of
+from common.core.task import Failure, Step, Task
+from common.i18n import t
+from common.ports import Answer, NotAnswered, Question
+
+SOURCE: Final = "rules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeView:
+    """A recipe as `./aiw recipes` lists it."""
+
+    id: str
+    name: str
+    sentence: str
+    example: str
+
+
+class Rules:
+    """An Analyzer of plain patterns: certain, or silent. It asks nobody, costs nothing and knows no secret."""
+
+    has_model = False
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """`now`: the present time, aware; times such as "오후 3시" are read in the workspace's zone."""
+        self._now = now
+
+    def analyze(self, question: Question) -> Answer | NotAnswered:
+        """A plan if one recipe accounts for the whole text, else a person with the nearest recipe's name."""
+        task = question.task
+        text = task.request.text or ""
+        sentence = sentence_of(text)
+        found = None if sentence is None else read(sentence, Known(question.policy, self._now()))
+        steps = None if found is None else _new_steps(task, found[1])
+        if found is None or steps is None:
+            name = t(f"rules.{nearest(text).id}.name", task.request.lang)
+            return NotAnswered(failure=Failure(code="no_recipe", detail=name))
+        return Answer(kind=found[0], steps=steps, source=SOURCE, summary=t(f"rules.{found[0]}.name", task.request.lang))
+
+
+def recipes(lang: str) -> list[RecipeView]:
+    """What a person may write without a key, in the reader's language."""
+    return [
+        RecipeView(
+            id=recipe.id,
+            name=t(f"rules.{recipe.id}.name", lang),
+            sentence=t(f"rules.{recipe.id}.sentence", lang),
+            example=t(f"rules.{recipe.id}.example", lang),
+        )
+        for recipe in RECIPES
+    ]
+
+
+def _new_steps(task: Task, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    """Those that are not already kept in front (I6); None if an earlier plan did something else under a step's name."""
+    kept = {step.id: step for step in kept_steps(task)}
+    if any(kept.get(step.id, step) != step for step in steps):
+        return None
+    new = tuple(step for step in steps if step.id not in kept)
+    return new or None

@@ -1,0 +1,289 @@
+"""What `rules` takes and what it leaves to a person."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from common.analysis.rules import Rules, recipes
+from common.core.policy import Function, Policy
+from common.core.task import Attempt, Effect, Json, OutcomeKind, Plan, Request, Risk, State, Step, Task
+from common.ports import Answer, NotAnswered, Question
+
+NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)  # a Tuesday; 10:00 in Seoul
+SEOUL = Policy(time_zone="Asia/Seoul", functions={"ocr": Function(url="http://127.0.0.1:9200")})
+PERSON = UUID(int=1)
+
+
+def task_of(text: str, lang: str = "en", plan: Plan | None = None, trail: tuple[Attempt, ...] = ()) -> Task:
+    """A task with this text, being analysed."""
+    request = Request(text=text, lang="ko" if lang == "ko" else "en", requested_by=PERSON)
+    return Task(id=UUID(int=2), workspace=UUID(int=3), state=State.ANALYZING, request=request, plan=plan, trail=trail)
+
+
+def ask(text: str, policy: Policy = SEOUL, now: datetime = NOW) -> Answer | NotAnswered:
+    """What `rules` says of a text."""
+    return Rules(lambda: now).analyze(Question(task=task_of(text), policy=policy))
+
+
+def steps_of(text: str, policy: Policy = SEOUL, now: datetime = NOW) -> list[tuple[str, dict[str, Json]]] | None:
+    """The steps as (action, arguments); None where a person has to look."""
+    answer = ask(text, policy, now)
+    return [(step.action, step.args) for step in answer.steps] if isinstance(answer, Answer) else None
+
+
+def kind_of(text: str) -> str | None:
+    """The recipe that takes a text."""
+    answer = ask(text)
+    return answer.kind if isinstance(answer, Answer) else None
+
+
+TAKEN = {
+    "fetch": [
+        "fetch https://a.example/x",
+        "Fetch https://a.example/x.",
+        "GET https://a.example/x",
+        "please get the page at https://a.example/x",
+        "Could you please download https://a.example/x?",
+        "show me https://a.example/x",
+        "what is at https://a.example/x?",
+        "make a GET request to https://a.example/x",
+        'fetch "https://a.example/x" for me, thanks',
+        "https://a.example/x 가져와",
+        "https://a.example/x를 가져와줘",
+        "https://a.example/x 를 좀 불러와 주시겠어요?",
+        "https://a.example/x 내용 보여줘",
+        "https://a.example/x 조회 부탁드립니다.",
+        "https://a.example/x 의 본문을 읽어와 주세요",
+        "안녕하세요, https://a.example/x 가져와 주실 수 있나요? 감사합니다",
+        "https://a.example/x 로 GET 요청 보내줘",
+    ],
+    "health_check": [
+        "check that https://a.example/health is up",
+        "check if https://a.example/health is still alive",
+        "is https://a.example/health up?",
+        "health check https://a.example/health",
+        "ping https://a.example/health",
+        "please check the health of https://a.example/health",
+        "can you verify https://a.example/health responds",
+        "https://a.example/health 살아 있는지 확인해줘",
+        "https://a.example/health 가 정상인지 점검해 주세요",
+        "https://a.example/health 헬스체크 부탁해요",
+        "https://a.example/health 상태 확인해 주십시오",
+        "https://a.example/health 잘 되는지 봐줘",
+        "https://a.example/health 살아있어?",
+    ],
+    "remind": [
+        "remind me at 3pm to call Ann",
+        "Please remind me tomorrow at 9 to send the report",
+        "tomorrow at 9, remind me to send the report",
+        "remind me to stretch in 10 minutes",
+        "in 10 minutes remind me to stretch",
+        "set a reminder for 3pm to call Ann",
+        'remind me at 15:00 "call Ann, then Bob at 4"',
+        "3시에 회의 알려줘",
+        "오후 3시 30분에 치과 가라고 알려주세요",
+        "내일 오전 9시에 보고서 제출 알림 보내줘",
+        "10분 뒤에 물 마시라고 알려줘",
+        "한 시간 후에 저에게 회의 리마인드 부탁드립니다",
+        "세 시 반에 회의 있다고 알려줄래?",
+    ],
+    "post": [
+        'POST {"order": 17} to https://a.example/orders',
+        'send {"order": 17} to https://a.example/orders please',
+        "post '{\"order\": 17}' to https://a.example/orders",
+        'make a POST request to https://a.example/orders with {"order": 17}',
+        "post [1, 2] to https://a.example/orders",
+        'post "hello there" to https://a.example/orders',
+        'https://a.example/orders 에 {"order": 17} POST해줘',
+        '{"order": 17}을 https://a.example/orders 로 보내 주세요',
+        'https://a.example/orders 로 "안녕하세요" 라고 전송해줘',
+    ],
+    "extract": [
+        "extract data.price from https://a.example/p",
+        "get the price field from https://a.example/p",
+        "what is the price at https://a.example/p?",
+        "fetch https://a.example/p and extract items[0].name",
+        'get "unit price" from https://a.example/p',
+        "https://a.example/p 에서 data.price 값을 뽑아줘",
+        "https://a.example/p의 price 알려줘",
+        'https://a.example/p 에서 "가격" 필드를 추출해 주세요',
+        "https://a.example/p 가져와서 price 보여줘",
+    ],
+    "compare": [
+        "compare https://a.example/1 with https://a.example/2",
+        "diff https://a.example/1 and https://a.example/2",
+        "please compare the pages https://a.example/1 and https://a.example/2",
+        "show me the differences between https://a.example/1 and https://a.example/2",
+        "https://a.example/1 와 https://a.example/2 를 비교해줘",
+        "https://a.example/1, https://a.example/2 비교 부탁합니다",
+        "https://a.example/1 이랑 https://a.example/2 차이 알려줘",
+    ],
+    "wait_then": [
+        "in 10 minutes fetch https://a.example/x",
+        "wait 10 minutes, then check that https://a.example/x is up",
+        "fetch https://a.example/x in half an hour",
+        "at 3pm, please fetch https://a.example/x",
+        'tomorrow at 9 post {"a": 1} to https://a.example/x',
+        "10분 뒤에 https://a.example/x 가져와줘",
+        "https://a.example/x 를 10분 뒤에 가져와 주세요",
+        "10분 기다렸다가 https://a.example/x 살아 있는지 확인해줘",
+        "오후 3시에 ocr 함수 실행해줘",
+        "1시간 30분 후에 https://a.example/1 와 https://a.example/2 비교해줘",
+    ],
+    "function": [
+        "run the ocr function",
+        "invoke function thumbnails",
+        'call the ocr function with {"page": 3}',
+        "run ocr",
+        "ocr 함수 실행해줘",
+        'ocr 함수를 {"page": 3}로 호출해 주세요',
+        "함수 ocr 실행 부탁드려요",
+    ],
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in TAKEN.items() for text in texts])
+def test_an_ordinary_wording_is_taken_by_its_recipe(kind: str, text: str) -> None:
+    """Polite, terse, Korean or English: the same recipe takes it."""
+    assert kind_of(text) == kind
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_every_example_that_is_shown_works_as_shown(lang: str) -> None:
+    """What `./aiw recipes` prints can be pasted back, and each is taken by the recipe that it stands under."""
+    shown = recipes(lang)
+    assert len(shown) == 8
+    assert [kind_of(recipe.example) for recipe in shown] == [recipe.id for recipe in shown]
+    assert all(recipe.name and recipe.sentence for recipe in shown)
+
+
+def test_the_steps_of_each_recipe() -> None:
+    """Plain actions with plain arguments, and references only where a result belongs."""
+    get = ("http.request", {"method": "GET", "url": "https://a.example/x"})
+    assert steps_of("fetch https://a.example/x") == [get]
+    assert steps_of("is https://a.example/x up?") == [
+        get,
+        ("value", {"value": {"url": "https://a.example/x", "status": {"$ref": "steps.check.status"}}}),
+    ]
+    assert steps_of("extract data.price from https://a.example/x") == [
+        get,
+        ("value", {"value": {"$ref": "steps.page.json.data.price"}}),
+    ]
+    assert steps_of('POST {"n": 1.5} to https://a.example/x') == [
+        ("http.request", {"method": "POST", "url": "https://a.example/x", "json": {"n": 1.5}})
+    ]
+    assert steps_of('POST "n: 1" to https://a.example/x') == [
+        ("http.request", {"method": "POST", "url": "https://a.example/x", "body": "n: 1"})
+    ]
+    assert steps_of('run ocr with {"page": 3}') == [("function.invoke", {"function": "ocr", "json": {"page": 3}})]
+    assert steps_of("wait 90 seconds then fetch https://a.example/x") == [("wait", {"seconds": 90}), get]
+    compared = steps_of("compare https://a.example/x with https://a.example/y")
+    assert compared is not None
+    assert [action for action, _ in compared] == ["http.request", "http.request", "value"]
+
+
+def test_a_reminder_goes_to_the_configured_channel_or_stays_as_the_result() -> None:
+    """Without a channel the message is the task's result; a channel that is named but gone counts as none."""
+    text = "10분 뒤에 물 마시라고 알려줘"
+    wait = ("wait", {"seconds": 600})
+    assert steps_of(text) == [wait, ("value", {"value": "물 마시라"})]
+    told = SEOUL.model_copy(update={"notify": "ops", "channels": {"ops": "https://hooks.example/1"}})
+    assert steps_of(text, told) == [wait, ("notify", {"channel": "ops", "message": "물 마시라"})]
+    gone = SEOUL.model_copy(update={"notify": "ops"})
+    assert steps_of(text, gone) == [wait, ("value", {"value": "물 마시라"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3시에 회의 있다고 알려줘", "회의 있다"),
+        ("3시에 회의를 알려줘", "회의"),
+        ("3시에 점심 먹자고 알려줘", "점심 먹자"),
+        ("remind me at 3pm about the invoice", "the invoice"),
+        ("remind me at 3pm that rent is due, please", "rent is due"),
+        ('remind me at 3pm "no, really: at 4!"', "no, really: at 4!"),
+    ],
+)
+def test_a_reminders_message_is_what_was_said(text: str, message: str) -> None:
+    """Without the particle or ending that ties it to the verb; a quotation word for word."""
+    steps = steps_of(text)
+    assert steps is not None
+    assert steps[-1] == ("value", {"value": message})
+
+
+def test_what_has_no_recipe_goes_to_a_person_with_the_nearest_named() -> None:
+    """By name, in the requester's language, and never again by itself."""
+    answer = Rules(lambda: NOW).analyze(Question(task=task_of("회식 장소 알아봐줘", "ko"), policy=SEOUL))
+    assert isinstance(answer, NotAnswered)
+    assert (answer.failure.code, answer.again_in) == ("no_recipe", None)
+    assert answer.failure.detail == "페이지 가져오기"
+    close = ask("post hello to https://a.example/x")
+    assert isinstance(close, NotAnswered)
+    assert close.failure.detail == "POST something"
+
+
+def test_rules_claim_no_risk_and_have_no_model() -> None:
+    """I5: policy alone sets the risk of what a recipe made."""
+    answer = ask("fetch https://a.example/x")
+    assert isinstance(answer, Answer)
+    assert (answer.risk, answer.source, answer.cost) == (None, "rules", 0)
+    assert Rules.has_model is False
+
+
+def _attempt(step: str, outcome: OutcomeKind | None) -> Attempt:
+    return Attempt(
+        step_id=step, number=1, plan_number=1, lease_no=1, effect=Effect.IDEMPOTENT, idempotency_key="k",
+        args_sha256="h", outcome=outcome,
+    )  # fmt: skip
+
+
+def test_steps_that_an_earlier_plan_began_are_not_planned_again() -> None:
+    """I6: what is done or unknown is kept in front by the caller; a recipe answers with the rest, or not at all."""
+    text = "extract data.price from https://a.example/x"
+    first = ask(text)
+    assert isinstance(first, Answer)
+    plan = Plan(
+        number=1, steps=first.steps, source="rules", risk_floor=Risk.LOW, risk=Risk.LOW, needs_approval=False,
+        policy_version=1,
+    )  # fmt: skip
+    begun = Question(task=task_of(text, plan=plan, trail=(_attempt("page", OutcomeKind.DONE),)), policy=SEOUL)
+    rest = Rules(lambda: NOW).analyze(begun)
+    assert isinstance(rest, Answer)
+    assert [step.id for step in rest.steps] == ["field"]
+    other = plan.model_copy(update={"steps": (Step(id="page", action="value", args={"value": 1}), *first.steps[1:])})
+    clash = Question(task=task_of(text, plan=other, trail=(_attempt("page", None),)), policy=SEOUL)
+    assert isinstance(Rules(lambda: NOW).analyze(clash), NotAnswered)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "?", "https://a.example/x", "fetch", "fetch the weather", "x" * 5000,
+        "fetch https://a.example/x\x00", "fetch https://a.example/x\ue000", "fetch \ud800 https://a.example/x",
+        "fetch https://user:secret@a.example/x", "fetch https://a.example:99999/x", "fetch https:///x", "fetch ftp://a.example/x",
+        "fetch https://a.example/{id}", 'post {"a": NaN} to https://a.example/x',
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_sentence_is_left_to_a_person(text: str) -> None:
+    """I11 among others: an address with a password in it never becomes a plan."""
+    assert kind_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remind me at 3pm to " + "a " * 1900, "지금 " * 1300, "https://a.example " + "좀 " * 1300, "please " * 500,
+        '{"a":' * 700, "at 3pm " * 500, "1 hour " * 560, "https://a.example" + "." * 3900, "'" * 3999,
+        "[" * 3900, "한 시간 " * 700,
+        "compare https://a.example " * 150,
+    ],
+)  # fmt: skip
+def test_a_hostile_text_costs_no_time(text: str) -> None:
+    """No pattern backtracks without end: the slowest of these takes 25 ms, a hang would take minutes."""
+    began = time.perf_counter()
+    assert kind_of(text) is None
+    assert time.perf_counter() - began < 5
