@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -12,10 +13,26 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client import CollectorRegistry
+from starlette.types import Message, Receive, Scope, Send
 
 from common import telemetry
+from common.core.after_step import Unknown
 from common.core.errors import NotFound
-from common.telemetry import JsonLines, Metrics, canonical, log, metrics, note, serve_metrics
+from common.ports import Refusal
+from common.telemetry import (
+    JsonLines,
+    Metrics,
+    canonical,
+    count_attempt,
+    count_refusal,
+    count_transitions,
+    log,
+    log_death,
+    metrics,
+    note,
+    observed,
+    serve_metrics,
+)
 
 
 @pytest.fixture
@@ -135,3 +152,110 @@ def test_metrics_are_served_on_a_port_of_their_own() -> None:
     serve_metrics(port)
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:  # noqa: S310 - our own server
         assert b"aiw_attempts_total" in answer.read()
+
+
+# --- requests -----------------------------------------------------------------------------------------------------------
+
+
+class Route:
+    """What FastAPI leaves in the scope."""
+
+    def __init__(self, path: str) -> None:
+        """`path`: the template."""
+        self.path = path
+
+
+def served(route: str, status: int | BaseException, method: str = "POST") -> None:
+    """Pass one request through the middleware, to an app that answers `status` or raises it."""
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        scope["route"] = Route(route)
+        if isinstance(status, BaseException):
+            raise status
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(_message: Message) -> None:
+        return None
+
+    async def request() -> None:
+        await observed(app, "execute")({"type": "http", "method": method, "path": "/x?token=aiw_1"}, receive, send)
+
+    asyncio.run(request())
+
+
+def test_every_request_leaves_one_line(capsys: pytest.CaptureFixture[str], lines: StringIO) -> None:
+    """Route template, status and duration, as valid JSON; never the path, which a person typed."""
+    served("/api/v1/tasks/{id}", 200, "GET")
+    written = json.loads(capsys.readouterr().err)
+    assert written["route"] == "/api/v1/tasks/{id}"
+    assert written["status"] == 200
+    assert written["function"] == "execute"
+    assert written["ms"] >= 0
+    assert lines.getvalue() == ""
+
+
+def test_health_checks_leave_no_line_unless_they_fail(capsys: pytest.CaptureFixture[str], lines: StringIO) -> None:
+    """What is asked every few seconds is only heard when something is wrong."""
+    served("/_/ready", 200, "GET")
+    assert capsys.readouterr().err == ""
+    served("/_/ready", 503, "GET")
+    assert only(lines)["status"] == 503
+
+
+def test_a_crash_leaves_its_places(lines: StringIO) -> None:
+    """A 500's line has the type and the places of what was raised, and not its words (I11)."""
+    with pytest.raises(ValueError, match="aiw_hidden"):
+        served("/api/v1/tasks", ValueError("aiw_hidden"))
+    written = only(lines)
+    assert (written["status"], written["error"]) == (500, "ValueError")
+    assert "test_telemetry.py" in written["trace"]
+    assert "aiw_hidden" not in lines.getvalue()
+
+
+def test_a_client_that_went_away_is_no_failure(capsys: pytest.CaptureFixture[str], lines: StringIO) -> None:
+    """A request cancelled from outside is 499, not an error of ours."""
+    with pytest.raises(asyncio.CancelledError):
+        served("/api/v1/events", asyncio.CancelledError())
+    assert json.loads(capsys.readouterr().err)["status"] == 499
+    assert lines.getvalue() == ""
+
+
+def test_wakes_are_counted_by_answer() -> None:
+    """A wake ran a loop, joined one, or failed."""
+
+    def count(answer: str) -> float:
+        return metrics().registry.get_sample_value("aiw_wakes_total", {"function": "execute", "answer": answer}) or 0
+
+    before = [count(answer) for answer in ("ran", "joined", "failed")]
+    for status in (200, 202, 503):
+        served("/", status)
+    assert [count(answer) for answer in ("ran", "joined", "failed")] == [number + 1 for number in before]
+
+
+def test_what_the_functions_count_reaches_its_counter() -> None:
+    """Transitions by kind, attempts by outcome, refusals of the gate."""
+
+    def value(name: str, **labels: str) -> float:
+        return metrics().registry.get_sample_value(name, labels) or 0
+
+    before = value("aiw_transitions_total", kind="started")
+    count_transitions(["started", "succeeded", "started"])
+    assert value("aiw_transitions_total", kind="started") == before + 2
+    before = value("aiw_attempts_total", outcome="unknown")
+    count_attempt(Unknown("lease lost"))
+    assert value("aiw_attempts_total", outcome="unknown") == before + 1
+    before = value("aiw_gate_refusals_total", why="paused")
+    count_refusal(Refusal.PAUSED)
+    assert value("aiw_gate_refusals_total", why="paused") == before + 1
+
+
+def test_a_dead_thread_is_named(lines: StringIO) -> None:
+    """The process follows a thread that must not end, and its last line says which and why."""
+    log_death("group-commit", RuntimeError("aiw_hidden"))
+    written = only(lines)
+    assert (written["event"], written["thread"], written["error"]) == ("thread_died", "group-commit", "RuntimeError")
+    assert "aiw_hidden" not in lines.getvalue()
