@@ -171,6 +171,9 @@ class Queue(Protocol):
         A running task with an attempt that may still be in flight (before its `must_end_by` + 5 s) is not due.
         """
 
+    def next_due(self, state: State) -> timedelta | None:
+        """How long until the next task of `received` or `queued` becomes due that is not due yet; None: there is none."""
+
     def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
         """Those of the ids that are this workspace's, in any order."""
 

@@ -174,7 +174,7 @@ class TableRoute(APIRoute):
             strict = StrictRequest(request.scope, request.receive)
             if request.method in BODY_METHODS:
                 strict.state.json = await _json_of(strict)
-            return cast("Response", await original(strict))
+            return await original(strict)
 
         return handler
 
@@ -319,8 +319,9 @@ def _from_http(exc: HTTPException) -> AppError:
 
 
 class _Other(AppError):
+    """Starlette's own refusals (405): the status is each one's."""
+
     code = "refused"
-    status: int  # type: ignore[misc] - of Starlette's own refusals (405): an instance's, not the class's
 
 
 def invalid_from(errors: Any, root: str = "#") -> Invalid:  # noqa: ANN401 - pydantic's list of error dicts

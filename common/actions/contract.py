@@ -68,9 +68,17 @@ class Generated:
 class Context(Protocol):
     """The means of an action while it runs."""
 
-    policy: Policy
-    idempotency_key: str
-    lang: Lang
+    @property
+    def policy(self) -> Policy:
+        """The workspace's settings."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """What the far side may recognise a repetition by."""
+
+    @property
+    def lang(self) -> Lang:
+        """The task's language."""
 
     def remaining(self) -> float:
         """Seconds until the attempt must have ended, on the monotonic clock; never below 0."""

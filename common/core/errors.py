@@ -44,7 +44,7 @@ class AppError(Exception):
 
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "Something went wrong here"
-    status: ClassVar[int] = 500
+    status: int = 500
 
     def __init__(self, detail: str = "") -> None:
         """`detail`: one sentence, what and how to mend it; it must not hold a secret (I11)."""

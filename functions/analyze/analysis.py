@@ -53,10 +53,13 @@ class Analyst:
         limit = 2 * means.at_once if means.analyzer.has_model else means.claim_tasks
         tasks = means.queue.claim(State.RECEIVED, means.worker, limit, means.lease)
         if not tasks:
-            return Turn(claimed=0, done=0, full=False, wake_in_ms=None)
+            soon = means.queue.next_due(State.RECEIVED)
+            in_ms = None if soon is None else int(soon.total_seconds() * 1000) + 1
+            return Turn(claimed=0, done=0, full=False, wake_in_ms=in_ms)
         policies = {w: means.workspace.policy(w) for w in {t.workspace for t in tasks}}
         asked = {self._pool.submit(self._read, task, policies[task.workspace]): task for task in tasks}
-        return Turn(claimed=len(tasks), done=self._write_all(asked), full=len(tasks) == limit, wake_in_ms=None)
+        # `full`: whatever was deferred meanwhile is found by one more claim, which says when it is due.
+        return Turn(claimed=len(tasks), done=self._write_all(asked), full=True, wake_in_ms=None)
 
     def _write_all(self, asked: dict[Future[Transition], Task]) -> int:
         done, open_ = 0, set(asked)

@@ -10,7 +10,7 @@ from common import api
 from common.core.digest import approval_digest
 from common.core.errors import Conflict, NotFound, SelfApproval, StaleDigest
 from common.core.lifecycle import Detail, move
-from common.core.task import State, Task
+from common.core.task import Lang, State, Task
 from common.ports import Decision, Principal, TaskRecord, Verdict, wakes_of
 from common.views import approval_view, task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
@@ -41,7 +41,7 @@ def reject(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: Reader
 
 
 def _decide(  # noqa: PLR0913 - the endpoint's own arguments
-    id: UUID, body: api.Decision, verdict: Literal["approved", "rejected"], wired: Container, who: Principal, lang: api.Lang  # noqa: A002 - as above
+    id: UUID, body: api.Decision, verdict: Literal["approved", "rejected"], wired: Container, who: Principal, lang: Lang  # noqa: A002 - as above
 ) -> api.Task:
     record = record_of(wired, who, id)
     task = record.task

@@ -9,8 +9,8 @@ from common import api
 from common.core.after_step import is_last
 from common.core.errors import Conflict, EffectUndecided, FieldError, IllegalTransition, Invalid
 from common.core.lifecycle import Ask, Detail, Ended, Transition, move
-from common.core.policy import ask_for, planned
-from common.core.task import Attempt, OutcomeKind, Plan, State, Step, Task
+from common.core.policy import ask_for, claimed_risk, planned
+from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, State, Step, Task
 from common.ports import Principal, wakes_of
 from common.views import task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
@@ -47,7 +47,7 @@ def reanalyze(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderL
 def resolve(id: TaskRef, body: api.Resolution, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
     """Close it by hand, with a note and a result."""
     task = _manual(wired, who, id, "resolved")
-    data = {"result": body.result} if body.result is not None else {}
+    data: dict[str, Json] = {"result": body.result} if body.result is not None else {}
     detail = Detail(note=body.note, data=data)
     then = move(task, "resolved", State.SUCCEEDED, None, _actor(who), detail=detail)
     return _apply(wired, who, then, lang)
@@ -109,7 +109,7 @@ def _again(wired: Container, task: Task, plan: Plan) -> tuple[State, Plan | None
     """Where the plan goes when a person has it tried again: under the policy of now; a retry cannot lower its risk (I5)."""
     policy = wired.workspace.policy(task.workspace)
     done: tuple[Step, ...] = tuple(s for s in plan.steps if s.id in task.done)
-    verdict = wired.catalogue.assess(plan.steps, task.request, policy, claimed=plan.risk)
+    verdict = wired.catalogue.assess(plan.steps, task.request, policy, claimed=claimed_risk(plan), earlier=plan)
     if not verdict.needs_approval and not any(r.asks for r in plan.reasons):
         return State.QUEUED, None, None
     approval = wired.approvals.open(task.workspace, task.id)
@@ -134,7 +134,7 @@ def _move(  # noqa: PLR0913 - the two kinds that lead back to work
     return move(task, kind, target, check_in, _actor(who), detail=detail, plan=plan, ask=ask, ended=ended)
 
 
-def _apply(wired: Container, who: Principal, then: Transition, lang: api.Lang) -> api.Task:
+def _apply(wired: Container, who: Principal, then: Transition, lang: Lang) -> api.Task:
     if then.task_id not in wired.queue.apply([then]):
         present = record_of(wired, who, then.task_id).task.state
         msg = "somebody was faster: look at the task as it is now"

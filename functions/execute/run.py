@@ -119,7 +119,9 @@ class Runner:
         means = self._means
         tasks = means.queue.claim(State.QUEUED, means.worker, means.claim_tasks, means.lease)
         done = self._work_off(tasks) if tasks else 0
-        return Turn(claimed=len(tasks), done=done, full=len(tasks) == means.claim_tasks, wake_in_ms=None)
+        full = len(tasks) == means.claim_tasks
+        soon = None if full else means.queue.next_due(State.QUEUED)
+        return Turn(claimed=len(tasks), done=done, full=full, wake_in_ms=in_ms(soon))
 
     def _work_off(self, tasks: Sequence[Task]) -> int:
         done, active = 0, list(tasks)
@@ -262,7 +264,7 @@ class Runner:
         means = self._means
         policy = self._policy(task.workspace)
         ctx = StepContext(task, policy, key, ends_at, means.clock, means.http, means.model)
-        return kept_small(act(means.catalogue, step, ctx), means.result_bytes)
+        return kept_small(means.catalogue.run(step, ctx), means.result_bytes)
 
     # --- leases, policy, drain --------------------------------------------------------------------------------------------
 
@@ -300,17 +302,14 @@ class Runner:
 FREE_SECONDS: Final = 30.0  # a step without effect that takes longer is a mistake of its action
 
 
+def in_ms(soon: timedelta | None) -> int | None:
+    """A duration as a wake's answer has it, rounded up so that the time has come."""
+    return None if soon is None else int(soon.total_seconds() * 1000) + 1
+
+
 def release(task: Task) -> Transition:
     """Back to the queue, at no cost: this process is told to stop."""
     return move(task, "released", State.QUEUED, timedelta(0), ACTOR)
-
-
-def act(catalogue: Catalogue, step: Step, ctx: StepContext) -> Outcome:
-    """Never raises. NotDone only if the far side surely did nothing; anything unforeseen is Unknown (I6)."""
-    try:
-        return catalogue.run(step, ctx)
-    except Exception as exc:  # noqa: BLE001 - actions are plug-ins and may raise anything
-        return Unknown(code="unforeseen", detail=type(exc).__name__)
 
 
 def kept_small(outcome: Outcome, limit: int) -> Outcome:
