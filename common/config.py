@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.core.task import Risk
+
+SECRET_FILES: Final = ("database_url", "redis_url")
 
 
 class Settings(BaseSettings):
@@ -51,6 +53,14 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=20, ge=1, le=300)
     result_bytes: int = Field(default=1_000_000, ge=1000)  # kept inline until there is object storage
     body_bytes: int = Field(default=10_000_000, ge=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_secret_files(cls, values: dict[str, object]) -> dict[str, object]:
+        """What is secret may come as a file (`aiw-database-url`): OpenFaaS and Knative mount secrets, not variables."""
+        folder = Path(str(values.get("secrets_dir") or cls.model_fields["secrets_dir"].default))
+        found = {name: folder / f"aiw-{name.replace('_', '-')}" for name in SECRET_FILES if not values.get(name)}
+        return values | {name: file.read_text().strip() for name, file in found.items() if file.is_file()}
 
     @field_validator("function_url")
     @classmethod
