@@ -19,7 +19,9 @@ import idna
 URL_MAX: Final = 4000  # characters; servers commonly stop at 8,000
 PORTS: Final = {"http": 80, "https": 443}
 
-_PARTS: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?")
+_PARTS: Final = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?"
+)
 _PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER: Final = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
@@ -82,7 +84,10 @@ def parse(url: str) -> Address:
     if len(url) > URL_MAX:
         msg = f"is longer than {URL_MAX} characters"
         raise ValueError(msg)
-    odd = next((c for c in url if c in " \\\"<>^`{|}" or unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"}), None)
+    odd = next(
+        (c for c in url if c in ' \\"<>^`{|}' or unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"}),
+        None,
+    )
     if odd is not None:
         msg = f"holds the character {odd!a}, which no url may hold; percent-encode it"
         raise ValueError(msg)
@@ -124,7 +129,9 @@ def _authority(authority: str, default_port: int) -> tuple[str, int]:
 def host_of(written: str) -> str:
     """A host in its one form: ASCII, lower-case, no trailing dot, addresses as they are printed. ValueError."""
     if written.startswith("["):
-        return str(ipaddress.IPv6Address(written[1:-1])) if "%" not in written else _no_host("has a zone in its address")
+        return (
+            str(ipaddress.IPv6Address(written[1:-1])) if "%" not in written else _no_host("has a zone in its address")
+        )
     try:
         host = (written if written.isascii() else idna.encode(written, uts46=True, std3_rules=True).decode()).lower()
     except (idna.IDNAError, UnicodeError):
@@ -162,6 +169,9 @@ def named_in(text: str, address: Address) -> bool:
     if address.host.startswith("xn--") or ".xn--" in address.host or not text:
         return False
     host = re.escape(f"[{address.host}]" if ":" in address.host else address.host)
-    named = re.compile(rf"(?<![\w.@-]){host}(?::(?P<port>[0-9]{{1,5}}))?(?![A-Za-z0-9_@-])(?!\.\w)(?![^\W\d_\uac00-\ud7a3])", re.IGNORECASE)
+    named = re.compile(
+        rf"(?<![\w.@-]){host}(?::(?P<port>[0-9]{{1,5}}))?(?![A-Za-z0-9_@-])(?!\.\w)(?![^\W\d_\uac00-\ud7a3])",
+        re.IGNORECASE,
+    )
     usual = address.port == PORTS[address.scheme]
     return any((match["port"] == str(address.port)) if match["port"] else usual for match in named.finditer(text))

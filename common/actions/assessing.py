@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.core import references
-from common.core.digest import canonical
-from common.core.errors import Invalid
+from common.core.json_limits import same
 from common.core.task import Json, Reason, Risk, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Compared:
     """A step as it is compared: its floor, what makes two of its kind the same effect, whom it reaches."""
 
     step: Step
@@ -20,22 +18,19 @@ class Doubt:
     essence: Json
     targets: frozenset[str]
     data_fields: frozenset[str]
-
-    @property
-    def open(self) -> bool:
-        """Whether a result is still to be filled in, so that nobody can say what it will hold."""
-        try:
-            return bool(references.step_fields(self.step.args))
-        except Invalid:
-            return True
+    whole: bool  # no result is still to be filled in: it is known what it will hold
 
 
-def repeated(plan: Sequence[Doubt], kept: Sequence[Doubt]) -> list[Reason]:
+def repeated(plan: Sequence[Compared], kept: Sequence[Compared]) -> list[Reason]:
     """A step that would do again what is done or unknown wants a person (I6).
 
     The kept steps themselves stand in front of the plan, unchanged, and are not run again.
     """
-    fresh = [doubt for index, doubt in enumerate(plan) if not (index < len(kept) and _unchanged(doubt.step, kept[index].step))]
+    fresh = [
+        compared
+        for index, compared in enumerate(plan)
+        if not (index < len(kept) and _unchanged(compared.step, kept[index].step))
+    ]
     return [
         Reason(rule="repeats_done_step", step=new.step.id, floor=new.floor, values={"done": old.step.id}, asks=True)
         for new in fresh
@@ -44,39 +39,52 @@ def repeated(plan: Sequence[Doubt], kept: Sequence[Doubt]) -> list[Reason]:
     ]
 
 
-def added_targets(plan: Sequence[Doubt], earlier: Sequence[Doubt]) -> list[Reason]:
+def added_targets(plan: Sequence[Compared], earlier: Sequence[Compared]) -> list[Reason]:
     """A new plan that adds an action, host, connection, recipient or secret wants a person."""
-    actions = {doubt.step.action for doubt in earlier}
-    targets = frozenset[str]().union(*(doubt.targets for doubt in earlier))
+    actions = {compared.step.action for compared in earlier}
+    targets = frozenset[str]().union(*(compared.targets for compared in earlier))
     reasons = []
-    for doubt in plan:
-        added = sorted(doubt.targets - targets)
-        if doubt.step.action not in actions:
-            added = added or [doubt.step.action]
+    for compared in plan:
+        added = sorted(compared.targets - targets)
+        if compared.step.action not in actions:
+            added = added or [compared.step.action]
         if added:
             shown = ", ".join(target.partition(":")[2] or target for target in added)
             reasons.append(
-                Reason(rule="adds_target", step=doubt.step.id, floor=doubt.floor, values={"added": shown[:300]}, asks=True)
+                Reason(
+                    rule="adds_target",
+                    step=compared.step.id,
+                    floor=compared.floor,
+                    values={"added": shown[:300]},
+                    asks=True,
+                )
             )
     return reasons
 
 
 def _unchanged(new: Step, old: Step) -> bool:
-    return new.id == old.id and new.action == old.action and references.same(dict(new.args), dict(old.args))
+    try:
+        return new.id == old.id and new.action == old.action and same(dict(new.args), dict(old.args))
+    except ValueError:  # what cannot be compared is not the same
+        return False
 
 
-def _same(new: Doubt, old: Doubt) -> bool:
+def _same(new: Compared, old: Compared) -> bool:
     """Whether two steps may be the same effect; where a result is still to come, data is no reason to believe otherwise."""
     if new.step.action != old.step.action:
         return False
     left, right = new.essence, old.essence
-    if new.open or old.open:
+    if not (new.whole and old.whole):
         left, right = _without(left, new.data_fields), _without(right, old.data_fields)
     try:
-        return canonical(left) == canonical(right)
+        return same(left, right)
     except ValueError:  # what cannot be compared may be the same
         return True
 
 
 def _without(essence: Json, data_fields: frozenset[str]) -> Json:
-    return {key: value for key, value in essence.items() if key not in data_fields} if isinstance(essence, dict) else essence
+    return (
+        {key: value for key, value in essence.items() if key not in data_fields}
+        if isinstance(essence, dict)
+        else essence
+    )

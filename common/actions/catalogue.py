@@ -8,24 +8,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from common import api
-from common.actions.assessing import Doubt, added_targets, repeated
+from common.actions.assessing import Compared, added_targets, repeated
 from common.actions.claude_generate import ClaudeGenerate
 from common.actions.contract import Action, Args, Context, Effect, Known, NotDone, Outcome, Unknown, t
 from common.actions.function_invoke import FunctionInvoke
 from common.actions.http_request import HttpRequestAction
 from common.actions.notify import Notify
-from common.actions.reading import arguments, field_errors, read_steps
+from common.actions.reading import arguments, data_fields, field_errors, read_steps
 from common.actions.value import Value
 from common.actions.wait import Wait
 from common.core import references
 from common.core.errors import FieldError, Invalid
 from common.core.policy import Assessment, Policy, decide
 from common.core.references import Unresolvable
-from common.core.task import Json, Lang, Origin, Plan, Reason, Request, Risk, Step, Task
+from common.core.task import Json, Lang, Origin, Plan, Reason, Request, Risk, Step, Task, highest
 
 __all__ = ["Catalogue", "Unresolvable"]
 
 POINTER: Final = "#/plan"
+UNSAID: Final = frozenset({""})  # no argument is called so
 TIMEOUT_UNREADABLE: Final = timedelta(seconds=30)  # nothing will be sent; it only has to be some time
 
 
@@ -110,11 +111,11 @@ class Catalogue:
             kept: steps that are done or unknown; another one equal to one of them asks (I6).
         """
         reasons = [reason for step in steps for reason in self._floors(step, request, policy)]
-        reasons += repeated([self._doubt(s, request, policy) for s in steps], [self._doubt(s, request, policy) for s in kept])
-        if earlier is not None:
-            reasons += added_targets(
-                [self._doubt(s, request, policy) for s in steps], [self._doubt(s, request, policy) for s in earlier.steps]
-            )
+        if kept or earlier is not None:
+            compared = [self._compared(step, request, policy) for step in steps]
+            reasons += repeated(compared, [self._compared(step, request, policy) for step in kept])
+            if earlier is not None:
+                reasons += added_targets(compared, [self._compared(step, request, policy) for step in earlier.steps])
         return decide(reasons, policy, claimed=claimed, earlier=earlier, origin=request.origin)
 
     def assess_resolved(self, task: Task, step: Step, resolved: Step, policy: Policy) -> Assessment:
@@ -130,16 +131,31 @@ class Catalogue:
         """
         plan = task.plan
         if plan is None:
-            return decide([Reason(rule="unreadable", step=step.id, floor=Risk.HIGH)], policy, origin=task.request.origin)
-        reasons = [
-            reason
-            for other in plan.steps
-            for reason in self._floors(
-                resolved if other.id == step.id else other, task.request, policy, _fields(step) if other.id == step.id else None
+            return decide(
+                [Reason(rule="unreadable", step=step.id, floor=Risk.HIGH)], policy, origin=task.request.origin
             )
-        ]
+        reasons: list[Reason] = []
+        for other in plan.steps:
+            if other.id == step.id:
+                reasons += self._floors(resolved, task.request, policy, _result_fields(step))
+            else:
+                reasons += self._floors(other, task.request, policy, _result_fields(other))
         reasons += [reason for reason in plan.reasons if reason.asks]
-        return decide(reasons, policy, earlier=plan, origin=task.request.origin)
+        return decide(reasons, policy, claimed=_claimed(plan), earlier=plan, origin=task.request.origin)
+
+    def reassess(self, task: Task, policy: Policy) -> Assessment:
+        """The present plan under a newer policy: the floors anew; the model's claim and what asked for a person stay.
+
+        Of a plan whose results were filled in for an approver nobody can tell any more which values came from results,
+        so its risk never falls.
+        """
+        plan = task.plan
+        if plan is None:
+            return decide([Reason(rule="unreadable", floor=Risk.HIGH)], policy, origin=task.request.origin)
+        reasons = [reason for step in plan.steps for reason in self._floors(step, task.request, policy)]
+        reasons += [reason for reason in plan.reasons if reason.asks]
+        earlier = plan if plan.source == "resolved" else None
+        return decide(reasons, policy, claimed=_claimed(plan), earlier=earlier, origin=task.request.origin)
 
     def unbounded(self, step: Step) -> bool:
         """Whether a value from a result is not bounded by the plan, so that an approver has to see it first."""
@@ -180,7 +196,7 @@ class Catalogue:
         read = self._read(step)
         return TIMEOUT_UNREADABLE if read is None else read.action.timeout(read.args)
 
-    def delay(self, step: Step, now: datetime) -> timedelta | None:
+    def wait_of(self, step: Step, now: datetime) -> timedelta | None:
         """How long the task sleeps before this step may run; None: it does not (only `wait` does)."""
         read = self._read(step)
         return None if read is None else read.action.delay(read.args, now)
@@ -191,11 +207,11 @@ class Catalogue:
         if action is None:
             return NotDone("not_installed", transient=False, detail=step.action[:100])
         read = self._read(step)
-        if read is None or references.step_fields(step.args):
-            return NotDone("arguments_unreadable", transient=False)
-        if refused := action.refusals(read.args, ctx.policy):
-            return NotDone("refused_target", transient=False, detail=t(refused[0][1], "en"))
+        if read is None or _result_fields(step) != frozenset():
+            return NotDone("invalid_arguments", transient=False)
         try:
+            if refused := action.refusals(read.args, ctx.policy):
+                return NotDone("refused_target", transient=False, detail=t(refused[0][1], ctx.lang))
             return action.run(read.args, ctx)
         except Exception as exc:  # noqa: BLE001 - actions are plug-ins and may raise anything
             return Unknown("unforeseen", detail=type(exc).__name__)
@@ -241,41 +257,51 @@ class Catalogue:
             return None
 
     def _floors(
-        self, step: Step, request: Request, policy: Policy, result_fields: frozenset[str] | None = None
+        self, step: Step, request: Request, policy: Policy, result_fields: frozenset[str] | None = UNSAID
     ) -> tuple[Reason, ...]:
-        """Why one step is how risky. What cannot be read, or is refused as a target, is high (I5)."""
+        """Why one step is how risky. What cannot be read, or is refused as a target, is high (I5).
+
+        `result_fields`: the arguments that hold results, or held them before they were filled in; None: unreadable.
+        """
         read = self._read(step)
-        fields = _fields(step) if result_fields is None else result_fields
+        fields = _result_fields(step) if result_fields is UNSAID else result_fields
+        unreadable = (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
         if read is None or fields is None:
-            return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
+            return unreadable
         text = "" if request.origin is Origin.DERIVED else request.text or ""
         try:
             found = read.action.floors(read.args, Known(policy, text, fields))
             refused = read.action.refusals(read.args, policy)
         except Exception:  # noqa: BLE001 - actions are plug-ins; whatever it is, it was not read
-            return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
+            return unreadable
         if refused:
             found = (*found, Reason(rule="refused_target", floor=Risk.HIGH))
         return tuple(reason.model_copy(update={"step": step.id}) for reason in found)
 
-    def _doubt(self, step: Step, request: Request, policy: Policy) -> Doubt:
-        """What is compared between plans."""
+    def _compared(self, step: Step, request: Request, policy: Policy) -> Compared:
+        """What of a step is compared between plans."""
         read = self._read(step)
-        floors = self._floors(step, request, policy)
-        floor = max((reason.floor for reason in floors), key=lambda risk: risk.rank, default=Risk.LOW)
+        floor = highest(*(reason.floor for reason in self._floors(step, request, policy)))
+        results = _result_fields(step)
         if read is None:
-            return Doubt(step, floor, dict(step.args), frozenset(), frozenset())
-        data_fields = frozenset(
-            info.alias or name
-            for name, info in read.action.args_model.model_fields.items()
-            if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("x-aiw") == "data"
+            return Compared(step, floor, dict(step.args), frozenset(), frozenset(), whole=True)
+        try:
+            essence, targets = read.action.essence(read.args), read.action.targets(read.args)
+        except Exception:  # noqa: BLE001 - actions are plug-ins; then all that it was given is compared
+            essence, targets = dict(step.args), frozenset()
+        return Compared(
+            step, floor, essence, targets, data_fields(read.action.args_model), whole=results == frozenset()
         )
-        return Doubt(step, floor, read.action.essence(read.args), read.action.targets(read.args), data_fields)
 
 
-def _fields(step: Step) -> frozenset[str] | None:
+def _result_fields(step: Step) -> frozenset[str] | None:
     """The arguments that hold results; None if the references themselves cannot be read."""
     try:
         return references.step_fields(step.args)
     except Invalid:
         return None
+
+
+def _claimed(plan: Plan) -> Risk | None:
+    """What the model claimed when the plan was decided, where that was more than the floor."""
+    return next((reason.floor for reason in plan.reasons if reason.rule == "model_says"), None)

@@ -21,7 +21,9 @@ class ClaudeGenerateArgs(Args):
 
     prompt: Json = data(description="text; the parts of a list are put one after another, anything else as JSON")
     max_tokens: Annotated[int, Field(strict=True)] = control(1000, ge=1, le=TOKENS_MAX, description="of the answer")
-    schema_: dict[str, Json] | None = control(None, alias="schema", description="a JSON Schema: the answer is then `json`")
+    schema_: dict[str, Json] | None = control(
+        None, alias="schema", description="a JSON Schema: the answer is then `json`"
+    )
 
     @field_validator("prompt")
     @classmethod
@@ -57,7 +59,9 @@ class ClaudeGenerate(Action[ClaudeGenerateArgs]):
     def summary(self, args: ClaudeGenerateArgs, lang: Lang) -> str:
         """The question and the longest answer."""
         extra = t("say.claude_schema", lang, schema=shown(dict(args.schema_), lang)) if args.schema_ is not None else ""
-        return t("say.claude_generate", lang, prompt=shown_text(args.prompt, lang), tokens=f"{args.max_tokens:,}") + extra
+        return (
+            t("say.claude_generate", lang, prompt=shown_text(args.prompt, lang), tokens=f"{args.max_tokens:,}") + extra
+        )
 
     def run(self, args: ClaudeGenerateArgs, ctx: Context) -> Outcome:
         """Ask."""

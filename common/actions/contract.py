@@ -89,7 +89,9 @@ class Context(Protocol):
     def function_url(self, name: str) -> str:
         """Where a listed function is."""
 
-    def generate(self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None) -> Generated | NotDone | Unknown:
+    def generate(
+        self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
+    ) -> Generated | NotDone | Unknown:
         """Ask the model, behind the budget door."""
 
 

@@ -9,12 +9,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from common.actions.contract import Context, Done, HttpFailure, HttpRequest, HttpResponse, Json, NotDone, Outcome, Unknown
+from common.actions.contract import (
+    Context,
+    Done,
+    HttpFailure,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    NotDone,
+    Outcome,
+    Unknown,
+)
+from common.actions.words import clean
 
 TRANSIENT: Final = frozenset({408, 425, 429, 503})  # the far side says itself that it did nothing, and to come again
 NOT_IMPLEMENTED: Final = frozenset({501, 505})  # 5xx that say the request was not understood: nothing happened
 TRANSIENT_FAILURES: Final = frozenset({"connect_failed", "dns_failed", "tls_failed", "timeout", "reset"})
 KEPT_HEADERS: Final = ("content-type", "etag", "last-modified", "link", "location", "retry-after", "x-request-id")
+SAID_MAX: Final = 300  # bytes
 HEADER_MAX: Final = 1000  # characters of one kept header
 JSON_DEPTH_MAX: Final = 64  # a result may be referred to, and arguments are no deeper
 TEXT_TYPES: Final = ("text/", "application/xml", "application/javascript", "application/x-www-form-urlencoded")
@@ -54,13 +66,20 @@ def of_response(response: HttpResponse, *, repeatable: bool, expect: Sequence[in
     if status in expect if expect else 200 <= status < 300:  # noqa: PLR2004 - 2xx
         return Done(result(response))
     if status in TRANSIENT:
-        return NotDone("http_status", transient=True, status=status)
+        return NotDone("http_status", transient=True, status=status, detail=said(response))
     if 400 <= status < 500 or status in NOT_IMPLEMENTED:  # noqa: PLR2004 - 4xx
-        return NotDone("http_status", transient=False, status=status)
+        return NotDone("http_status", transient=False, status=status, detail=said(response))
     code = "http_status" if status >= 500 else "unexpected_status"  # noqa: PLR2004 - 5xx
     if not repeatable:
-        return Unknown(code, status=status)
-    return NotDone(code, transient=status >= 500, status=status)  # noqa: PLR2004 - 5xx
+        return Unknown(code, status=status, detail=said(response))
+    return NotDone(code, transient=status >= 500, status=status, detail=said(response))  # noqa: PLR2004 - 5xx
+
+
+def said(response: HttpResponse) -> str | None:
+    """The beginning of what the far side says of its refusal, for the person (or the model) that has to mend it."""
+    declared = response.headers.get("content-type", "")
+    text = _decoded(response.body[:SAID_MAX], declared.partition(";")[0].strip().lower(), declared, "ignore")
+    return clean(" ".join(text.split())) or None if text else None
 
 
 def result(response: HttpResponse) -> Json:
@@ -74,7 +93,11 @@ def result(response: HttpResponse) -> Json:
     kind = declared.partition(";")[0].strip().lower()
     text = _decoded(response.body, kind, declared)
     if text is None:
-        return {**answer, "base64": base64.b64encode(response.body).decode(), "content_type": kind or "application/octet-stream"}
+        return {
+            **answer,
+            "base64": base64.b64encode(response.body).decode(),
+            "content_type": kind or "application/octet-stream",
+        }
     if kind == "application/json" or kind.endswith("+json"):
         try:
             return {**answer, "json": read_json(text)}
@@ -105,7 +128,9 @@ def read_json(text: str) -> Json:
     return value
 
 
-def encoded(fields: frozenset[str] | set[str], body_json: Json, body: Json, headers: Mapping[str, str]) -> tuple[bytes | None, dict[str, str]]:
+def encoded(
+    fields: frozenset[str] | set[str], body_json: Json, body: Json, headers: Mapping[str, str]
+) -> tuple[bytes | None, dict[str, str]]:
     """The body's bytes, and the headers with a content type. `fields`: which of `json` and `body` was given."""
     named = {name.lower() for name in headers}
     if "json" in fields:
@@ -117,14 +142,14 @@ def encoded(fields: frozenset[str] | set[str], body_json: Json, body: Json, head
     return None, dict(headers)
 
 
-def _decoded(body: bytes, kind: str, declared: str) -> str | None:
+def _decoded(body: bytes, kind: str, declared: str, errors: str = "strict") -> str | None:
     match = re.search(r"charset\s*=\s*\"?([A-Za-z0-9_.:-]+)", declared, re.IGNORECASE)
     charset = match[1].lower() if match else "utf-8"
     textual = not kind or kind.startswith(TEXT_TYPES) or kind == "application/json" or kind.endswith(("+json", "+xml"))
     if not textual or charset not in CHARSETS:
         return None
     try:
-        text = body.decode(charset)
+        text = body.decode(charset, errors)
     except (UnicodeDecodeError, LookupError):
         return None
     return None if "\x00" in text else text

@@ -70,7 +70,7 @@ class FunctionInvoke(Action[FunctionInvokeArgs]):
 
     def essence(self, args: FunctionInvokeArgs) -> Json:
         """The function and what it is given."""
-        return {"function": args.function, "json": args.json_, "body": args.body, "has": sorted(args.body_fields)}
+        return {"function": args.function, "json": args.json_, "body": args.body, "has": [*sorted(args.body_fields)]}
 
     def timeout(self, args: FunctionInvokeArgs) -> timedelta:
         """As given."""
@@ -94,5 +94,6 @@ class FunctionInvoke(Action[FunctionInvokeArgs]):
             headers=headers,
             body=content or b"",
             timeout=min(args.timeout, ctx.remaining()),
+            from_settings=True,
         )
         return exchange(ctx, request, repeatable=repeatable)

@@ -36,7 +36,9 @@ class HttpRequestArgs(Args):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = control("GET")
     url: str = control(description="http or https", max_length=address.URL_MAX)
     headers: dict[str, str] = control({}, max_length=50)
-    query: dict[str, Json] = data({}, max_length=100, description="values: text, numbers, true or false, or lists of them")
+    query: dict[str, Json] = data(
+        {}, max_length=100, description="values: text, numbers, true or false, or lists of them"
+    )
     json_: Json = data(None, alias="json", description="a body, sent as JSON")
     body: Json = data(None, description="a body, sent as text")
     timeout: Annotated[float, Field(strict=True)] = control(30, gt=0, le=TIMEOUT_MAX, description="seconds")
@@ -148,7 +150,9 @@ class HttpRequestAction(Action[HttpRequestArgs]):
             rule, floor = ("http_result", Risk.MEDIUM) if listed else ("http_result_unlisted", Risk.HIGH)
             reasons.append(Reason(rule=rule, floor=floor, values=host))
         if others := sorted(name for name in args.headers if name.lower() != "accept"):
-            reasons.append(Reason(rule="http_headers", floor=Risk.MEDIUM, values={"names": ", ".join(others)[:200], **host}))
+            reasons.append(
+                Reason(rule="http_headers", floor=Risk.MEDIUM, values={"names": ", ".join(others)[:200], **host})
+            )
         if not listed and not address.named_in(known.text, target):
             reasons.append(Reason(rule="http_host_unlisted", floor=Risk.MEDIUM, values=host))
         return tuple(reasons)
@@ -173,7 +177,7 @@ class HttpRequestAction(Action[HttpRequestArgs]):
         """Method, address, query and body: what the far side acts upon."""
         return {
             "method": args.method, "url": args.address.url, "query": args.query, "body": args.body,
-            "json": args.json_, "has": sorted(args.body_fields),
+            "json": args.json_, "has": [*sorted(args.body_fields)],
         }  # fmt: skip
 
     def timeout(self, args: HttpRequestArgs) -> timedelta:
@@ -189,7 +193,9 @@ class HttpRequestAction(Action[HttpRequestArgs]):
             }  # fmt: skip
             extras.append(t("say.http_query", lang, query=shown(query, lang)))
         if args.headers:
-            headers = [f"{name}: {MASK if SECRET_HEADERS.search(name) else value}" for name, value in args.headers.items()]
+            headers = [
+                f"{name}: {MASK if SECRET_HEADERS.search(name) else value}" for name, value in args.headers.items()
+            ]
             extras.append(t("say.http_headers", lang, headers=shortened("; ".join(headers), lang)))
         for field, value in (("json", args.json_), ("body", args.body)):
             if field in args.body_fields:

@@ -69,18 +69,25 @@ class Notify(Action[NotifyArgs]):
         message = shown_text(args.message, lang)
         if args.title is None:
             return t("say.notify", lang, channel=clean(args.channel), message=message)
-        return t("say.notify_titled", lang, channel=clean(args.channel), message=message, title=shown_text(args.title, lang))
+        return t(
+            "say.notify_titled", lang, channel=clean(args.channel), message=message, title=shown_text(args.title, lang)
+        )
 
     def run(self, args: NotifyArgs, ctx: Context) -> Outcome:
         """Send it within the time that is left."""
         text = joined(args.message)
-        payload = {"text": text} if args.title is None else {"text": f"{joined(args.title)}\n{text}", "title": joined(args.title)}
+        payload = (
+            {"text": text}
+            if args.title is None
+            else {"text": f"{joined(args.title)}\n{text}", "title": joined(args.title)}
+        )
         request = HttpRequest(
             method="POST",
             url=ctx.policy.channels[args.channel],
             headers={"Content-Type": "application/json"},
             body=json.dumps(payload, ensure_ascii=False).encode(),
             timeout=min(TIMEOUT.total_seconds(), ctx.remaining()),
+            from_settings=True,
         )
         outcome = exchange(ctx, request, repeatable=False)
         # What a webhook answers is of no use to a plan, and its headers may name whom the message reached.

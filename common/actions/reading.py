@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -13,7 +14,8 @@ from common import api
 from common.actions.contract import Action, Args
 from common.core import references
 from common.core.errors import FieldError, Invalid
-from common.core.references import Ref, escape
+from common.core.json_limits import escape
+from common.core.references import Ref
 from common.core.task import STEPS_MAX, Json, Step
 
 Actions = Mapping[str, Action[Any]]
@@ -33,7 +35,9 @@ def read_steps(
     for index, step in enumerate(steps):
         where = f"{pointer}/steps/{index}"
         if step.id in earlier:
-            errors.append(FieldError(f"{where}/id", f"`{step.id}` is the id of an earlier step", "give each step its own"))
+            errors.append(
+                FieldError(f"{where}/id", f"`{step.id}` is the id of an earlier step", "give each step its own")
+            )
         try:
             read.append(_read_step(actions, step, earlier, inputs, now_iso, where))
         except Invalid as exc:
@@ -49,13 +53,20 @@ def arguments(action: Action[Any], args: Mapping[str, Json]) -> Args:
     return action.args_model.model_validate(dict(args), by_alias=True, by_name=False)
 
 
-def control_fields(action: Action[Any]) -> frozenset[str]:
-    """The arguments that decide what is done and to whom, as plans name them. A field without a mark is one."""
+@lru_cache(maxsize=256)
+def data_fields(model: type[Args]) -> frozenset[str]:
+    """The arguments that are only content, as plans name them. A field without a mark is none: it decides something."""
     return frozenset(
         info.alias or name
-        for name, info in action.args_model.model_fields.items()
-        if not (isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("x-aiw") == "data")
+        for name, info in model.model_fields.items()
+        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("x-aiw") == "data"
     )
+
+
+@lru_cache(maxsize=256)
+def fields(model: type[Args]) -> frozenset[str]:
+    """All arguments, as plans name them."""
+    return frozenset(info.alias or name for name, info in model.model_fields.items())
 
 
 def _read_step(
@@ -63,7 +74,13 @@ def _read_step(
 ) -> Step:
     action = actions.get(step.action)
     if action is None:
-        raise Invalid((FieldError(f"{where}/action", f"there is no action `{_brief(step.action)}`", _nearest(step.action, actions)),))
+        raise Invalid(
+            (
+                FieldError(
+                    f"{where}/action", f"there is no action `{_brief(step.action)}`", _nearest(step.action, actions)
+                ),
+            )
+        )
     bound = references.bind(step.args, inputs, now_iso, f"{where}/args")
     errors = _misplaced(action, references.find(bound, f"{where}/args"), earlier, f"{where}/args")
     if errors:
@@ -77,14 +94,19 @@ def _read_step(
 
 def _misplaced(action: Action[Any], refs: Iterable[Ref], earlier: set[str], where: str) -> list[FieldError]:
     """References to results where none may be: in what decides what is done, or to a step that has not run yet."""
-    control = control_fields(action)
+    content = data_fields(action.args_model)
+    known = fields(action.args_model)
     errors = []
     for ref in refs:
-        if ref.field in control or not ref.field:
-            detail = f"`{ref.field}` decides what is done and to whom: no result may fill it in" if ref.field else "must be arguments by name"
+        if ref.field not in known:
+            continue  # the model refuses it, and says so
+        if ref.root == "steps" and ref.field not in content:
+            detail = f"`{ref.field}` decides what is done and to whom: no result may fill it in"
             errors.append(FieldError(where + ref.pointer, detail, "write it out, or take it from `inputs`"))
         elif ref.step not in earlier:
-            errors.append(FieldError(where + ref.pointer, f"`{ref.step}` is no earlier step", _nearest(ref.step or "", earlier)))
+            errors.append(
+                FieldError(where + ref.pointer, f"`{ref.step}` is no earlier step", _nearest(ref.step, earlier))
+            )
     return errors
 
 
@@ -92,7 +114,6 @@ def field_errors(action: Action[Any], fault: ValueError, where: str) -> tuple[Fi
     """A model's complaints as faults of fields; the values themselves are not quoted."""
     if not isinstance(fault, ValidationError):
         return (FieldError(where, "cannot be read"),)
-    names = {info.alias or name for name, info in action.args_model.model_fields.items()}
     errors = []
     for error in fault.errors(include_url=False, include_input=False, include_context=False):
         path = "".join(f"/{escape(str(part))}" for part in error["loc"])
@@ -100,7 +121,7 @@ def field_errors(action: Action[Any], fault: ValueError, where: str) -> tuple[Fi
         hint = ""
         if error["type"] == "extra_forbidden":
             detail = f"`{action.name}` has no such argument"
-            hint = _nearest(str(error["loc"][-1]), names)
+            hint = _nearest(str(error["loc"][-1]), fields(action.args_model))
         elif error["type"] == "missing":
             detail = f"`{action.name}` needs it"
         errors.append(FieldError(where + path, detail[0].lower() + detail[1:], hint))

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from common.actions.contract import Action, Args, Context, Done, Effect, Json, Known, Lang, Outcome, Policy, Reason, data, t
+from common.actions.contract import (
+    Action,
+    Args,
+    Context,
+    Done,
+    Effect,
+    Json,
+    Known,
+    Lang,
+    Outcome,
+    Policy,
+    Reason,
+    data,
+    t,
+)
 from common.actions.words import shown
 
 

@@ -7,7 +7,20 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from common.actions.contract import Action, Args, Context, Done, Effect, Known, Lang, Outcome, Policy, Reason, control, t
+from common.actions.contract import (
+    Action,
+    Args,
+    Context,
+    Done,
+    Effect,
+    Known,
+    Lang,
+    Outcome,
+    Policy,
+    Reason,
+    control,
+    t,
+)
 
 LONGEST: Final = 366 * 86_400  # seconds; a longer wait is a schedule, and a typing error more often than a wish
 
@@ -15,7 +28,9 @@ LONGEST: Final = 366 * 86_400  # seconds; a longer wait is a schedule, and a typ
 class WaitArgs(Args):
     """One of the two."""
 
-    seconds: Annotated[float, Field(strict=True, ge=0, le=LONGEST, allow_inf_nan=False)] | None = control(None, description="how long")
+    seconds: Annotated[float, Field(strict=True, ge=0, le=LONGEST, allow_inf_nan=False)] | None = control(
+        None, description="how long"
+    )
     until: AwareDatetime | None = control(None, description="a time with a zone, e.g. 2026-11-25T09:00:00+09:00")
 
     @model_validator(mode="after")
@@ -50,7 +65,11 @@ class Wait(Action[WaitArgs]):
         """See Action."""
         if args.until is not None:
             return t("say.wait_until", lang, until=args.until.isoformat(sep=" ", timespec="seconds"))
-        return t("say.wait", lang, seconds=f"{args.seconds or 0:g}" if (args.seconds or 0) % 1 else f"{int(args.seconds or 0):,}")
+        return t(
+            "say.wait",
+            lang,
+            seconds=f"{args.seconds or 0:g}" if (args.seconds or 0) % 1 else f"{int(args.seconds or 0):,}",
+        )
 
     def run(self, args: WaitArgs, ctx: Context) -> Outcome:  # noqa: ARG002 - the time has passed
         """Done: it is run only once the time has passed."""

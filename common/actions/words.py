@@ -10,7 +10,9 @@ from typing import Final
 from common.actions.contract import Json, Lang, is_ref, t
 
 SHOWN_MAX: Final = 400  # characters of one value in a sentence; the plan beside it holds all of it
-SECRET_HEADERS: Final = re.compile(r"authorization|cookie|token|secret|password|passwd|api-?key|x-[a-z-]*key|signature|credential", re.IGNORECASE)
+SECRET_HEADERS: Final = re.compile(
+    r"authorization|cookie|token|secret|password|passwd|api-?key|x-[a-z-]*key|signature|credential", re.IGNORECASE
+)
 SECRET_PARAMETERS: Final = frozenset({
     "access_token", "api_key", "api-key", "apikey", "auth", "authorization", "client_secret", "key", "passwd", "password", "secret", "sig",
     "signature", "token",

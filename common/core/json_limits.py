@@ -75,7 +75,9 @@ def walk(value: Json, pointer: str, errors: list[FieldError]) -> Iterator[tuple[
             errors.append(FieldError(where, fault))
         characters += len(node) if isinstance(node, str) else 0
         if nodes > NODES_MAX or characters > TEXT_MAX:
-            errors.append(FieldError(pointer, f"is too large: at most {NODES_MAX:,} values and {TEXT_MAX:,} characters"))
+            errors.append(
+                FieldError(pointer, f"is too large: at most {NODES_MAX:,} values and {TEXT_MAX:,} characters")
+            )
             return
 
 

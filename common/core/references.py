@@ -161,7 +161,7 @@ def compiled(expression: str) -> ParsedResult:
         msg = f"is not JMESPath: {str(exc).splitlines()[0][:200] if str(exc) else 'it cannot be read'}"
         raise ValueError(msg) from exc
     copies = 1
-    nodes: list[dict[str, Any]] = [parsed.parsed]
+    nodes: list[Any] = [parsed.parsed]
     while nodes:
         node = nodes.pop()
         if node["type"] in {"multi_select_list", "multi_select_dict"}:
@@ -227,7 +227,9 @@ def resolve(args: Mapping[str, Json], outputs: Mapping[str, Json]) -> dict[str, 
         values[ref.pointer] = value
     filled = _filled(args, values)
     if values and (faulty := faults(filled, "")):
-        raise Unresolvable("ref_unusable", "", f"with results filled in, {faulty[0].pointer or 'it'} {faulty[0].detail}")
+        raise Unresolvable(
+            "ref_unusable", "", f"with results filled in, {faulty[0].pointer or 'it'} {faulty[0].detail}"
+        )
     return filled
 
 
