@@ -1,0 +1,38 @@
+"""`migrate`: bring the database in step with the code, where `up` does not do it by itself."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote
+
+import click
+
+from cli.client import UNREACHABLE, Options, Stop
+from cli.command import command, means
+
+
+@command("migrate")
+@click.pass_context
+def migrate(ctx: click.Context) -> None:
+    """Bring the database's schema in step with this code."""
+    options, (_, screen) = ctx.ensure_object(Options), means(ctx)
+    from common.adapters.postgres import migrations  # noqa: PLC0415 - SQLAlchemy, which no other command needs
+
+    schema = migrations.migrate(database_url(options))
+    if screen.as_json:
+        screen.json({"schema": str(schema)})
+    else:
+        screen.tell("cli.migrate.done", schema=schema)
+
+
+def database_url(options: Options) -> str:
+    """The owner's URL of AIW_DATABASE_URL, or of the server that runs on the data folder. Stop(69) if none runs."""
+    given = os.environ.get("AIW_DATABASE_URL")
+    if given and not options.chosen:
+        return given
+    cluster = (options.data / "postgres").resolve()
+    for folder in (cluster, options.data / "run"):
+        socket = folder / ".s.PGSQL.5432"
+        if socket.exists():
+            return f"postgresql+pg8000://aiw@/aiw?unix_sock={quote(str(socket), safe='/')}"
+    raise Stop(UNREACHABLE, "cli.migrate.no_database", data=options.data)
