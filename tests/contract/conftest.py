@@ -31,6 +31,7 @@ class MovableClock:
     """PostgreSQL's clock, in a test's hand."""
 
     def __init__(self) -> None:
+        """Noon of some day."""
         self.time = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
     def now(self) -> datetime:

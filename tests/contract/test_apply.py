@@ -27,9 +27,7 @@ def test_a_transition_leaves_exactly_one_event_with_its_detail(ground: Ground) -
     """I2: kind, states, actor and detail are written with the state."""
     held = ground.running()
     failure = Failure(code="http_status", step="one", status=404)
-    change = move(
-        held, "gave_up", State.MANUAL, DAY, "execute", detail=Detail(note="attempts_spent", failure=failure)
-    )
+    change = move(held, "gave_up", State.MANUAL, DAY, "execute", detail=Detail(note="attempts_spent", failure=failure))
     assert ground.apply(change)
     last = ground.events(held)[-1]
     assert (last.seq, last.kind, last.from_state, last.to_state) == (3, "gave_up", State.RUNNING, State.MANUAL)

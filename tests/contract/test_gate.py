@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from common.core.lifecycle import Ask, move
 from common.core.policy import APPROVAL_EXPIRES
-from common.core.task import Effect, OutcomeKind, Risk, State
+from common.core.task import Effect, Json, OutcomeKind, Risk, State
 from common.ports import Refusal
 from tests.contract.ground import DAY, LEASE, Ground, done, gave_up, lease_lost, not_done, retry, step, unknown
 
@@ -74,7 +73,7 @@ def test_a_pause_is_seen_at_the_gate(ground: Ground) -> None:
         ("channels", {"ops": "https://hooks.example.com/x"}),
     ],
 )
-def test_an_assessment_under_an_older_policy_begins_nothing(ground: Ground, name: str, value: Any) -> None:
+def test_an_assessment_under_an_older_policy_begins_nothing(ground: Ground, name: str, value: Json) -> None:
     """I5: whatever an assessment depends on raises the version that the gate compares."""
     held = ground.running()
     before = ground.version()
@@ -94,9 +93,7 @@ def test_a_step_that_is_open_or_done_is_not_begun_again(ground: Ground) -> None:
     assert ground.refused(again) is Refusal.UNDECIDED
 
 
-@pytest.mark.parametrize(
-    ("effect", "why"), [(Effect.NON_IDEMPOTENT, Refusal.UNDECIDED), (Effect.IDEMPOTENT, None)]
-)
+@pytest.mark.parametrize(("effect", "why"), [(Effect.NON_IDEMPOTENT, Refusal.UNDECIDED), (Effect.IDEMPOTENT, None)])
 def test_an_unknown_effect_is_repeated_only_if_it_is_idempotent(
     ground: Ground, effect: Effect, why: Refusal | None
 ) -> None:

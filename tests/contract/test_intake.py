@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from common.core.task import State
 from common.ports import Added, AddRefused, NewTask, Submission
 from tests.contract.ground import DAY, Ground, fresh_id, secret
+
+
+def stored_of(answers: list[Added | AddRefused]) -> list[tuple[UUID, ...] | AddRefused]:
+    """The ids of what was stored, or why it was not; in order."""
+    return [a.ids if isinstance(a, Added) else a for a in answers]
 
 
 def test_an_acknowledged_task_is_there_with_its_plan_and_its_first_event(ground: Ground) -> None:
@@ -50,7 +56,7 @@ def test_one_bad_token_refuses_only_its_own_submission(ground: Ground) -> None:
             Submission(token_sha256=ground.asks.token, tasks=(good,)),
         ]
     )
-    assert answers == [AddRefused.TOKEN, Added((good.id,))]
+    assert stored_of(answers) == [AddRefused.TOKEN, (good.id,)]
     assert [t.id for t in ground.queue.get(ground.home, [good.id, bad.id])] == [good.id]
 
 
@@ -81,13 +87,15 @@ def test_the_same_key_and_body_answer_with_the_first_ids(ground: Ground) -> None
     """A repeated request under one Idempotency-Key is answered as the first was, and stores nothing."""
     first, second = ground.new(), ground.new()
 
-    def send(task: NewTask) -> Added | AddRefused:
+    def send(task: NewTask) -> Added:
         [answer] = ground.queue.add(
             [Submission(token_sha256=ground.asks.token, tasks=(task,), key="k", body_sha256="b" * 64)]
         )
+        assert isinstance(answer, Added)
         return answer
 
-    assert send(first) == Added((first.id,))
+    one = send(first)
+    assert (one.ids, one.replayed, one.at is not None) == ((first.id,), False, True)
     assert send(second) == Added((first.id,), replayed=True)
     assert ground.queue.get(ground.home, [second.id]) == []
 
@@ -97,7 +105,7 @@ def test_the_same_key_with_another_body_is_a_conflict(ground: Ground) -> None:
     first, second = ground.new(), ground.new()
     one = Submission(token_sha256=ground.asks.token, tasks=(first,), key="k", body_sha256="b" * 64)
     two = Submission(token_sha256=ground.asks.token, tasks=(second,), key="k", body_sha256="c" * 64)
-    assert ground.queue.add([one]) == [Added((first.id,))]
+    assert stored_of(ground.queue.add([one])) == [(first.id,)]
     assert ground.queue.add([two]) == [AddRefused.KEY_CONFLICT]
 
 
@@ -108,7 +116,9 @@ def test_one_key_twice_in_one_batch_is_stored_once(ground: Ground) -> None:
         Submission(token_sha256=ground.asks.token, tasks=(task,), key="twin", body_sha256="b" * 64)
         for task in (first, second)
     ]
-    assert ground.queue.add(both) == [Added((first.id,)), Added((first.id,), replayed=True)]
+    stored, replayed = ground.queue.add(both)
+    assert stored_of([stored]) == [(first.id,)]
+    assert replayed == Added((first.id,), replayed=True)
 
 
 def test_a_key_belongs_to_one_person(ground: Ground) -> None:
@@ -116,7 +126,7 @@ def test_a_key_belongs_to_one_person(ground: Ground) -> None:
     first, second = ground.new(), ground.new(by=ground.rules)
     one = Submission(token_sha256=ground.asks.token, tasks=(first,), key="k", body_sha256="b" * 64)
     two = Submission(token_sha256=ground.rules.token, tasks=(second,), key="k", body_sha256="c" * 64)
-    assert ground.queue.add([one, two]) == [Added((first.id,)), Added((second.id,))]
+    assert stored_of(ground.queue.add([one, two])) == [(first.id,), (second.id,)]
 
 
 def test_a_delayed_task_says_so_and_is_not_claimed_before_its_time(ground: Ground) -> None:
@@ -131,8 +141,7 @@ def test_a_delayed_task_says_so_and_is_not_claimed_before_its_time(ground: Groun
 def test_a_deadline_brings_the_next_look_forward(ground: Ground) -> None:
     """I9: a task is looked at no later than its deadline, even if its delay ends after it."""
     now = ground.now()
-    late = {"not_before": now + timedelta(hours=2), "deadline": now + timedelta(hours=1)}
-    queued = ground.submit(**late)
+    queued = ground.submit(not_before=now + timedelta(hours=2), deadline=now + timedelta(hours=1))
     waiting = ground.submit(State.AWAITING_APPROVAL, deadline=now + timedelta(hours=1))
     for task in (queued, waiting):
         record = ground.reads.task(ground.home, task.id)
@@ -144,9 +153,20 @@ def test_a_deadline_brings_the_next_look_forward(ground: Ground) -> None:
 def test_many_tasks_of_one_submission_are_all_stored(ground: Ground) -> None:
     """An array is all or nothing; here: all, in order."""
     tasks = tuple(ground.new() for _ in range(50))
-    [answer] = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
-    assert answer == Added(tuple(t.id for t in tasks))
+    answers = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
+    assert stored_of(answers) == [tuple(t.id for t in tasks)]
     assert {t.id for t in ground.queue.get(ground.home, [t.id for t in tasks])} == {t.id for t in tasks}
+
+
+def test_the_next_delayed_task_is_known(ground: Ground) -> None:
+    """A loop that found nothing due can say when it should be woken."""
+    assert ground.queue.next_due(State.QUEUED) is None
+    ground.submit(not_before=ground.now() + timedelta(minutes=10))
+    ground.submit(not_before=ground.now() + timedelta(minutes=3))
+    soon = ground.queue.next_due(State.QUEUED)
+    assert soon is not None
+    assert timedelta(minutes=2, seconds=50) < soon <= timedelta(minutes=3)
+    assert ground.queue.next_due(State.RECEIVED) is None
 
 
 def test_another_workspaces_task_is_not_got(ground: Ground) -> None:

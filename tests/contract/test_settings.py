@@ -8,9 +8,10 @@ from tests.contract.ground import Ground
 
 
 def test_a_fresh_workspace_runs_only_what_is_low(ground: Ground) -> None:
-    """The shipped threshold, no pause, no hosts."""
+    """The shipped threshold, no pause; people may approve their own while they are alone."""
     policy = ground.workspace.policy(ground.home)
-    assert (policy.autorun, policy.pause, policy.self_approval) == (Risk.LOW, None, True)
+    assert (policy.autorun, policy.pause, policy.self_approval) == (Risk.LOW, None, False)
+    assert ground.workspace.policy(ground.neighbour).self_approval
 
 
 def test_a_change_is_versioned_and_in_force_at_once(ground: Ground) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 from uuid import UUID
 
 from common.adapters.memory.queue import MemoryQueue
-from common.adapters.memory.store import ApprovalRow, MemoryStore
+from common.adapters.memory.rows import ApprovalRow
+from common.adapters.memory.store import MemoryStore
 from common.core.lifecycle import Transition
 from common.core.task import State
 from common.ports import Approval, Decided, Decision, Notice, Verdict

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from common.adapters.memory.store import BudgetEntry, CallEntry, MemoryStore
+from common.adapters.memory.rows import BudgetEntry, CallEntry
+from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.ports import BudgetView, CallRequest, Usage
 
@@ -29,6 +30,7 @@ class MemoryBudget:
             entry = CallEntry(
                 id=self.store.new_id(),
                 workspace=call.workspace,
+                purpose=call.purpose,
                 month=f"{now:%Y-%m}",
                 task_ids=call.task_ids,
                 reserved=call.reserve,

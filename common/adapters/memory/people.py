@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.adapters.memory.store import MemoryStore, TokenEntry, TokenKind
+from common.adapters.memory.rows import TokenEntry, TokenKind
+from common.adapters.memory.store import MemoryStore
 from common.core.errors import Conflict, NotFound
 from common.ports import Person, Principal, Role, TokenRow
 
@@ -25,18 +26,17 @@ class MemoryPeople:
         """See People."""
         with self.store.commit() as now:
             token = self.store.tokens.get(token_sha256)
-            if token is None or not token.valid(now):
-                return None
-            return self._principal(token)
+            return None if token is None or not token.valid(now) else self._principal(token)
 
     def _principal(self, token: TokenEntry) -> Principal | None:
-        if token.kind == "sign_in_code" or (token.person, token.workspace) not in self.store.memberships:
+        own = self.store.memberships.get((token.person, token.workspace))
+        if token.kind == "sign_in_code" or own is None:
             return None
         return Principal(
             person=token.person,
             person_name=self.store.people[token.person],
             workspace=token.workspace,
-            role=token.role,
+            role=min(token.role, own, key=ROLES.index),  # a token lends at most what its person still has
             kind=token.kind,
             token_sha256=token.sha256,
         )
@@ -109,7 +109,7 @@ class MemoryPeople:
         """See People."""
         with self.store.commit() as now:
             for token in self.store.tokens.values():
-                if token.workspace != workspace or token_id not in {token.sha256, token.sha256[:ID_DIGITS]}:
+                if token.workspace != workspace or len(token_id) < ID_DIGITS or not token.sha256.startswith(token_id):
                     continue
                 if token.revoked_at is None:
                     token.revoked_at = now

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from common.adapters.memory.store import MemoryStore, TaskRow
+from common.adapters.memory.rows import TaskRow
+from common.adapters.memory.store import MemoryStore
 from common.core.task import TERMINAL, Event, Json, OutcomeKind, State
 from common.ports import Depth, EventRecord, QueueView, TaskFilter, TaskRecord
 
@@ -71,9 +72,7 @@ class MemoryReads:
             row = self.store.tasks.get(task)
             if row is None or row.workspace != workspace:
                 return None
-            return next(
-                (a.output for a in row.trail if a.step_id == step and a.outcome is OutcomeKind.DONE), None
-            )
+            return next((a.output for a in row.trail if a.step_id == step and a.outcome is OutcomeKind.DONE), None)
 
     def queue(self, workspace: UUID) -> QueueView:
         """See Reads."""

@@ -1,6 +1,6 @@
-"""The shared state of the memory adapters: what the migrations say in SQL, as Python rows under one lock.
+"""The shared state of the memory adapters: what the migrations say in SQL, under one lock.
 
-`MemoryStore.clock` plays PostgreSQL's clock, so that a test can move it. Rows are mutable and never leave this package.
+`MemoryStore.now` plays PostgreSQL's clock, so that a test can move it.
 """
 
 from __future__ import annotations
@@ -9,221 +9,21 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from threading import RLock
-from typing import Final, Literal
 from uuid import UUID
 
-from common.core.task import (
-    Attempt,
-    Effect,
-    Event,
-    Failure,
-    Json,
-    OutcomeKind,
-    Plan,
-    Request,
-    State,
-    Task,
-    uuid7,
+from common.adapters.memory.rows import (
+    ApprovalRow,
+    BudgetEntry,
+    CallEntry,
+    KeyEntry,
+    SettingEntry,
+    TaskRow,
+    TokenEntry,
 )
-from common.ports import Decided, Role, Usage
-
-TokenKind = Literal["api", "session", "sign_in_code"]
-GRACE: Final = timedelta(seconds=5)  # an attempt's end may be this late before anybody else may speak for it
-PRIORITY_SPAN: Final = timedelta(seconds=60)
-
-
-@dataclass(slots=True)
-class AttemptRow:
-    """A row of `step_attempts`; `public` is how a claim hands it out."""
-
-    step_id: str
-    number: int
-    plan_number: int
-    lease_no: int
-    effect: Effect
-    idempotency_key: str
-    args_sha256: str
-    begun_at: datetime
-    must_end_by: datetime
-    needed_approval: bool = False
-    approval_id: UUID | None = None
-    ended_at: datetime | None = None
-    outcome: OutcomeKind | None = None
-    output: Json = None
-    failure: Failure | None = None
-    reported_late: bool = False
-    decided_by: str | None = None
-
-    @property
-    def claims_the_step(self) -> bool:
-        """Whether no other attempt of its step may begin (I6): open, done, or unknown and not to be repeated."""
-        if self.outcome is OutcomeKind.UNKNOWN:
-            return self.effect is Effect.NON_IDEMPOTENT
-        return self.outcome is not OutcomeKind.NOT_DONE
-
-    def public(self) -> Attempt:
-        """As the core sees it."""
-        return Attempt(
-            step_id=self.step_id,
-            number=self.number,
-            plan_number=self.plan_number,
-            lease_no=self.lease_no,
-            effect=self.effect,
-            idempotency_key=self.idempotency_key,
-            args_sha256=self.args_sha256,
-            begun_at=self.begun_at,
-            ended_at=self.ended_at,
-            outcome=self.outcome,
-            output=self.output,
-            failure=self.failure,
-            decided_by=self.decided_by,
-        )
-
-
-@dataclass(slots=True)
-class TaskRow:
-    """A row of `tasks`, with its attempts beside it."""
-
-    id: UUID
-    workspace: UUID
-    request: Request
-    state: State
-    created_at: datetime
-    since: datetime
-    next_check_at: datetime | None
-    priority: int
-    kind: str | None = None
-    plan: Plan | None = None
-    attempts: int = 0
-    replans: int = 0
-    announced_seq: int = 0
-    lease_no: int = 0
-    worker: str | None = None
-    waiting_for: str | None = None
-    wait_until: datetime | None = None
-    cancel_requested_at: datetime | None = None
-    cancel_note: str | None = None
-    failure: Failure | None = None
-    event_seq: int = 0
-    event_head: str = ""
-    finished_at: datetime | None = None
-    trail: list[AttemptRow] = field(default_factory=list)
-
-    @property
-    def claim_order(self) -> datetime:
-        """When it became ready, minus a span per priority, so that nothing starves."""
-        return (self.next_check_at or self.created_at) - self.priority * PRIORITY_SPAN
-
-    def in_flight(self, now: datetime) -> bool:
-        """Whether an open attempt may still be ended by the one that began it."""
-        return any(a.outcome is None and a.must_end_by + GRACE > now for a in self.trail)
-
-    def public(self, now: datetime) -> Task:
-        """As the core sees it; durations are taken at `now`."""
-        deadline = self.request.deadline
-        return Task(
-            id=self.id,
-            workspace=self.workspace,
-            state=self.state,
-            request=self.request,
-            kind=self.kind,
-            priority=self.priority,
-            attempts=self.attempts,
-            replans=self.replans,
-            lease_no=self.lease_no,
-            event_seq=self.event_seq,
-            plan=self.plan,
-            trail=tuple(a.public() for a in self.trail),
-            waiting_for=self.waiting_for,
-            wait_over=None if self.wait_until is None else self.wait_until <= now,
-            deadline_in=None if deadline is None else deadline - now,
-            cancel_requested=self.cancel_requested_at is not None,
-            failure=self.failure,
-        )
-
-
-@dataclass(slots=True)
-class ApprovalRow:
-    """A row of `approvals` with its decisions."""
-
-    id: UUID
-    task_id: UUID
-    plan_number: int
-    digest: str
-    requested_by: UUID
-    required: int
-    expires_at: datetime
-    valid_until: datetime | None = None
-    closed_at: datetime | None = None
-    decisions: list[Decided] = field(default_factory=list)
-
-    def is_valid(self, digest: str | None, now: datetime) -> bool:
-        """Whether an effect may begin under it (I4): open, this digest, decided often enough, time left."""
-        approved = sum(d.verdict == "approved" for d in self.decisions)
-        in_time = self.valid_until is not None and self.valid_until > now
-        return self.closed_at is None and self.digest == digest and approved >= self.required and in_time
-
-
-@dataclass(slots=True)
-class TokenEntry:
-    """A row of `tokens`."""
-
-    sha256: str
-    kind: TokenKind
-    person: UUID
-    workspace: UUID
-    role: Role
-    expires_at: datetime | None
-    created_at: datetime
-    revoked_at: datetime | None = None
-
-    def valid(self, now: datetime) -> bool:
-        """Neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
-
-
-@dataclass(slots=True)
-class SettingEntry:
-    """A row of `settings`."""
-
-    version: int
-    value: Json
-
-
-@dataclass(frozen=True, slots=True)
-class KeyEntry:
-    """A row of `idempotency_keys`."""
-
-    body_sha256: str
-    ids: tuple[UUID, ...]
-    created_at: datetime
-
-
-@dataclass(slots=True)
-class BudgetEntry:
-    """A row of `budgets`."""
-
-    cap: int
-    reserved: int = 0
-    spent: int = 0
-
-
-@dataclass(slots=True)
-class CallEntry:
-    """A row of `calls`."""
-
-    id: UUID
-    workspace: UUID
-    month: str
-    task_ids: tuple[UUID, ...]
-    reserved: int
-    deadline: datetime
-    state: Literal["reserved", "settled", "voided", "assumed_billed"] = "reserved"
-    cost: int = 0
-    usage: Usage = field(default_factory=Usage)
+from common.core.task import Event, Json, Plan, State, uuid7
+from common.ports import Role
 
 
 class MemoryStore:
@@ -244,8 +44,8 @@ class MemoryStore:
         self.memberships: dict[tuple[UUID, UUID], Role] = {}  # (person, workspace)
         self.tokens: dict[str, TokenEntry] = {}
         self.settings: dict[tuple[UUID | None, str], SettingEntry] = {
-            (None, "policy"): SettingEntry(1, {}),
-            (None, "pause"): SettingEntry(1, None),
+            (None, "policy"): SettingEntry(0, None),
+            (None, "pause"): SettingEntry(0, None),
         }
         self.keys: dict[tuple[UUID, UUID, str, str], KeyEntry] = {}
         self.budgets: dict[tuple[UUID, str], BudgetEntry] = {}
@@ -271,8 +71,8 @@ class MemoryStore:
         """A workspace with the two rows that the gate locks."""
         workspace = self.new_id()
         self.workspaces[workspace] = name
-        self.settings[workspace, "policy"] = SettingEntry(1, {})
-        self.settings[workspace, "pause"] = SettingEntry(1, None)
+        self.settings[workspace, "policy"] = SettingEntry(0, None)
+        self.settings[workspace, "pause"] = SettingEntry(0, None)
         return workspace
 
     def paused(self, workspace: UUID) -> bool:
@@ -287,7 +87,7 @@ class MemoryStore:
         """The one open approval of a task."""
         return next((a for a in reversed(self.approvals.get(task, ())) if a.closed_at is None), None)
 
-    def write_event(
+    def write_event(  # noqa: PLR0913 - an event's columns
         self, row: TaskRow, kind: str, source: State | None, at: datetime, actor: str, detail: dict[str, Json]
     ) -> Event:
         """Append to the task's hash chain (I2); the row's head and sequence follow."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Final
 from uuid import UUID
 
-from common.adapters.memory.store import MemoryStore, SettingEntry
-from common.core.policy import Function, Host, Pause, Policy
+from common.adapters.memory.rows import SettingEntry
+from common.adapters.memory.store import MemoryStore
+from common.core.installation import SETTINGS, policy_from
+from common.core.policy import Policy
 from common.core.task import Json, State, Task
 from common.ports import SettingRow
 
 RAISES_POLICY: Final = frozenset({"hosts", "functions", "channels"})  # besides `policy` itself
-ALWAYS: Final = frozenset({"policy", "pause"})  # rows that the gate locks: updated, never inserted
 
 
 class MemoryWorkspace:
@@ -24,65 +25,49 @@ class MemoryWorkspace:
     def policy(self, workspace: UUID) -> Policy:
         """See Workspace."""
         with self.store.commit():
-            values = {name: self._effective(workspace, name) for name in self._names(workspace)}
-            rules = cast(dict[str, Any], values.get("policy") or {})
-            pause = values.get("pause")
-            hosts = cast(list[Any], values.get("hosts") or [])
-            functions = cast(dict[str, Any], values.get("functions") or {})
-            given = {name: values[name] for name in ("channels", "notify", "time_zone") if values.get(name) is not None}
-            return Policy(
+            return policy_from(
+                {name: self._effective(workspace, name) for name in SETTINGS},
                 version=self.store.policy_version(workspace),
-                hosts=tuple(Host.model_validate(host) for host in hosts),
-                functions={name: Function.model_validate(f) for name, f in functions.items()},
-                pause=None if pause is None else Pause.model_validate(pause),
-                **rules,
-                **cast(dict[str, Any], given),
+                pause=self._effective(workspace, "pause"),
+                members=sum(home == workspace for _, home in self.store.memberships),
             )
 
-    def _names(self, workspace: UUID) -> list[str]:
-        return sorted({name for owner, name in self.store.settings if owner in {None, workspace}})
-
     def _effective(self, workspace: UUID, name: str) -> Json:
-        own, installation = self.store.settings.get((workspace, name)), self.store.settings.get((None, name))
-        if name == "pause":  # either stops
-            return next((e.value for e in (own, installation) if e is not None and e.value is not None), None)
-        if name == "policy":  # by field: what the workspace does not say, it inherits
-            layers = [cast(dict[str, Json], e.value) for e in (installation, own) if e is not None and e.value]
-            return {key: value for layer in layers for key, value in layer.items()}
-        found = own or installation
-        return None if found is None else found.value
+        entries = (self.store.settings.get((workspace, name)), self.store.settings.get((None, name)))
+        return next((e.value for e in entries if e is not None and e.value is not None), None)
 
     def settings(self, workspace: UUID) -> list[SettingRow]:
         """See Workspace."""
         with self.store.commit():
-            return [self._row(workspace, name) for name in self._names(workspace)]
+            rows = []
+            for name in sorted({name for owner, name in self.store.settings if owner in {None, workspace}}):
+                own = self.store.settings.get((workspace, name))
+                inherits = own is None or own.value is None
+                if inherits and (None, name) not in self.store.settings:
+                    continue
+                version = own.version if own is not None and not inherits else 0
+                value = self._effective(workspace, name)
+                rows.append(SettingRow(name=name, version=version, value=value, inherited=inherits))
+            return rows
 
-    def _row(self, workspace: UUID, name: str) -> SettingRow:
-        own = self.store.settings.get((workspace, name))
-        value = self._effective(workspace, name)
-        return SettingRow(name=name, version=own.version if own else 0, value=value, inherited=own is None)
-
-    def put(self, workspace: UUID, name: str, value: Json, expected: int | None, by: UUID) -> SettingRow | None:
+    def put(self, workspace: UUID, name: str, value: Json, expected: int | None, by: UUID) -> SettingRow | None:  # noqa: ARG002 - no port reads who changed it
         """See Workspace."""
         with self.store.commit():
-            own = self.store.settings.get((workspace, name))
-            if expected is not None and expected != (own.version if own else 0):
+            own = self.store.settings.setdefault((workspace, name), SettingEntry(0, None))
+            if expected is not None and expected != (0 if own.value is None else own.version):
                 return None
-            if own is None:
-                self.store.settings[workspace, name] = SettingEntry(1, value)
-            else:
-                own.version += 1
-                own.value = value
+            own.version += 1
+            own.value = value
             if name in RAISES_POLICY:
                 self.store.settings[workspace, "policy"].version += 1
-            return self._row(workspace, name)
+            return SettingRow(name=name, version=own.version, value=value, inherited=False)
 
     def pause(self, workspace: UUID, why: str | None, by: UUID) -> None:
         """See Workspace."""
         with self.store.commit():
             entry = self.store.settings[workspace, "pause"]
             entry.version += 1
-            entry.value = None if why is None else {"why": why, "by": self.store.people.get(by, "")}
+            entry.value = None if why is None else {"why": why, "by": self.store.people.get(by, str(by))}
 
     def workspaces_reassessable(self, limit: int) -> list[Task]:
         """See Workspace."""
