@@ -20,7 +20,8 @@ URL_MAX: Final = 4000  # characters; servers commonly stop at 8,000
 PORTS: Final = {"http": 80, "https": 443}
 
 _PARTS: Final = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)"  # RFC 3986 appendix B
+    r"(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?"
 )
 _PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -31,7 +32,8 @@ _QUERY_SAFE: Final = "/%:@!$&'()*+,;=-._~?"
 
 # Names that no public resolver answers: they lead inside, wherever this runs.
 _INSIDE_SUFFIXES: Final = (
-    ".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".svc", ".cluster.local", ".openfaas", ".openfaas-fn",
+    ".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa",
+    ".svc", ".cluster.local", ".openfaas", ".openfaas-fn",
 )  # fmt: skip
 # Under these the gateway serves its control plane and our functions, none of which asks who calls.
 _PLATFORM_PATHS: Final = frozenset({"system", "function", "async-function"})
@@ -40,7 +42,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a request goes. `host` is ASCII and lower-case, without brackets; `path` and `query` are percent-encoded."""
+    """Where a request goes. `host` is ASCII, lower-case, without brackets; `path` and `query` are percent-encoded."""
 
     scheme: str
     host: str
@@ -153,18 +155,19 @@ def _no_host(why: str) -> str:
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is the open internet's, also where another one is wrapped in it (mapped, 6to4, Teredo, NAT64)."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64 or address.ipv4_mapped or address.sixtofour or address.teredo:
-            return False
-    return address.is_global and not address.is_multicast
+    """Whether an address is the open internet's. One that wraps another (mapped, 6to4, Teredo, NAT64) never is."""
+    wraps = isinstance(address, ipaddress.IPv6Address) and (
+        address in _NAT64 or address.ipv4_mapped or address.sixtofour or address.teredo
+    )
+    return address.is_global and not address.is_multicast and not wraps
 
 
 def named_in(text: str, address: Address) -> bool:
     """Whether the requester's own words name this host, and this port where it is not the scheme's own.
 
-    A whole name only: `example.com` is not named by `example.com.evil.net`, `notexample.com` or `me@example.com`. A name
-    outside of ASCII never counts, since it may only look like another: the workspace's list is the place for it.
+    A whole name only: `example.com` is not named by `example.com.evil.net`, `notexample.com` or `me@example.com`; a
+    Korean particle may follow it. A name outside of ASCII never counts, since it may only look like another: the
+    workspace's list is the place for it.
     """
     if address.host.startswith("xn--") or ".xn--" in address.host or not text:
         return False

@@ -70,7 +70,7 @@ def _unchanged(new: Step, old: Step) -> bool:
 
 
 def _same(new: Compared, old: Compared) -> bool:
-    """Whether two steps may be the same effect; where a result is still to come, data is no reason to believe otherwise."""
+    """Whether two steps may be the same effect; where a result is still to come, data tells nothing of it."""
     if new.step.action != old.step.action:
         return False
     left, right = new.essence, old.essence

@@ -1,4 +1,4 @@
-"""Every action by name, and the only way others touch one: reading plans, assessing, wording and running their steps."""
+"""Every action by name, and the only way that others touch one: plans are read, assessed, worded and run here."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Catalogue:
 
     # --- assessing --------------------------------------------------------------------------------------------------
 
-    def assess(
+    def assess(  # noqa: PLR0913 - what a verdict depends on
         self,
         steps: Sequence[Step],
         request: Request,
@@ -202,7 +202,7 @@ class Catalogue:
         return None if read is None else read.action.delay(read.args, now)
 
     def run(self, step: Step, ctx: Context) -> Outcome:
-        """Do it. Never raises: what nobody foresaw is Unknown (I6), with the error's type and never its message (I11)."""
+        """Do it. Never raises: what nobody foresaw is Unknown (I6), by the error's type, never its message (I11)."""
         action = self._actions.get(step.action)
         if action is None:
             return NotDone("not_installed", transient=False, detail=step.action[:100])
@@ -219,7 +219,7 @@ class Catalogue:
     # --- words ------------------------------------------------------------------------------------------------------
 
     def sentence(self, step: Step, lang: Lang) -> str:
-        """The sentence that a person approves, made by code from the arguments; also where results are still to come."""
+        """The sentence that a person approves, made by code from the arguments; results may still be to come."""
         read = self._read(step)
         if read is None:
             return t("say.unreadable", lang, action=step.action[:64])

@@ -1,4 +1,4 @@
-"""`claude.generate`: a text, or JSON of a given shape, from the model. Behind the budget door like every paid call (I7)."""
+"""`claude.generate`: a text, or JSON of a given shape, from the model; behind the one budget door (I7)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field, field_validator
 
 from common.actions.contract import (
-    Action, Args, Context, Done, Effect, Generated, Json, Known, Lang, Outcome, Policy, Reason, control, data, t,
+    Action,
+    Args,
+    Context,
+    Done,
+    Effect,
+    Generated,
+    Json,
+    Known,
+    Lang,
+    Outcome,
+    Policy,
+    Reason,
+    control,
+    data,
+    t,
 )  # fmt: skip
 from common.actions.words import joined, shown, shown_text
 

@@ -17,8 +17,8 @@ from common.i18n import t
 from common.ports import HttpFailure, HttpRequest, HttpResponse
 
 __all__ = [
-    "Action", "Args", "Context", "Done", "Effect", "Generated", "HttpFailure", "HttpRequest", "HttpResponse", "Json", "Known",
-    "Lang", "NotDone", "Outcome", "Policy", "Reason", "Risk", "Unknown", "control", "data", "is_ref", "t",
+    "Action", "Args", "Context", "Done", "Effect", "Generated", "HttpFailure", "HttpRequest", "HttpResponse", "Json",
+    "Known", "Lang", "NotDone", "Outcome", "Policy", "Reason", "Risk", "Unknown", "control", "data", "is_ref", "t",
 ]  # fmt: skip
 
 REF: Final = "$ref"
@@ -35,7 +35,7 @@ def control(default: Any = ..., /, **options: Any) -> Any:  # noqa: ANN401 - pyd
 
 
 def data(default: Any = ..., /, **options: Any) -> Any:  # noqa: ANN401 - pydantic's Field is typed so
-    """A field that is only content: body, query values, message, prompt. May be, or hold, a `$ref` to an earlier result."""
+    """A field that is only content: body, query values, message, prompt. May be, or hold, a `$ref` to a result."""
     return Field(default, json_schema_extra={"x-aiw": "data"}, **options)
 
 

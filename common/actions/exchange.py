@@ -32,8 +32,8 @@ JSON_DEPTH_MAX: Final = 64  # a result may be referred to, and arguments are no 
 TEXT_TYPES: Final = ("text/", "application/xml", "application/javascript", "application/x-www-form-urlencoded")
 # Named, since Python's codecs include some that are no character sets (unicode_escape) or cost much (idna).
 CHARSETS: Final = frozenset({
-    "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252", "euc-kr", "ks_c_5601-1987", "cp949",
-    "shift_jis", "euc-jp", "gbk", "gb2312", "gb18030", "big5",
+    "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252", "euc-kr",
+    "ks_c_5601-1987", "cp949", "shift_jis", "euc-jp", "gbk", "gb2312", "gb18030", "big5",
 })  # fmt: skip
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -41,8 +41,8 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def exchange(ctx: Context, request: HttpRequest, *, repeatable: bool, expect: Sequence[int] = ()) -> Outcome:
     """Send it and say what happened. `repeatable`: its effect may be sent again, so doubt is no reason to ask a person.
 
-    A status outside of `expect` (default: 2xx) means that the far side acted, but not as the plan supposes: of an effect
-    that may not be repeated that is unknown, else permanent.
+    A 2xx or 3xx outside of `expect` (default: 2xx) means that the far side acted, but not as the plan supposes: unknown
+    if the effect may not be repeated, else permanent.
     """
     try:
         response = ctx.send(request)

@@ -8,7 +8,22 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field, field_validator, model_validator
 
 from common.actions.contract import (
-    Action, Args, Context, Effect, HttpRequest, Json, Known, Lang, Outcome, Policy, Reason, Risk, control, data, is_ref, t,
+    Action,
+    Args,
+    Context,
+    Effect,
+    HttpRequest,
+    Json,
+    Known,
+    Lang,
+    Outcome,
+    Policy,
+    Reason,
+    Risk,
+    control,
+    data,
+    is_ref,
+    t,
 )  # fmt: skip
 from common.actions.exchange import encoded, exchange
 from common.actions.words import clean, shown

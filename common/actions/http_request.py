@@ -13,10 +13,25 @@ from pydantic import Field, field_validator, model_validator
 
 from common.actions import address
 from common.actions.contract import (
-    Action, Args, Context, Effect, HttpRequest, Json, Known, Lang, Outcome, Policy, Reason, Risk, control, data, is_ref, t,
+    Action,
+    Args,
+    Context,
+    Effect,
+    HttpRequest,
+    Json,
+    Known,
+    Lang,
+    Outcome,
+    Policy,
+    Reason,
+    Risk,
+    control,
+    data,
+    is_ref,
+    t,
 )  # fmt: skip
 from common.actions.exchange import encoded, exchange
-from common.actions.words import MASK, SECRET_HEADERS, clean, secret_parameter, shown, shortened
+from common.actions.words import MASK, SECRET_HEADERS, clean, secret_parameter, shortened, shown
 
 READS: Final = frozenset({"GET", "HEAD"})
 REPEATABLE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # idempotent by RFC 9110 section 9.2.2
@@ -25,8 +40,8 @@ HEADERS_MAX: Final = 8000  # characters of all of them; servers commonly stop at
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 # Ours (the key), the address's (Host), or the connection's: a plan that sets one could change where a request ends.
 REFUSED_HEADERS: Final = frozenset({
-    "idempotency-key", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
-    "proxy-authorization", "proxy-authenticate", "proxy-connection", "http2-settings",
+    "idempotency-key", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
+    "upgrade", "expect", "proxy-authorization", "proxy-authenticate", "proxy-connection", "http2-settings",
 })  # fmt: skip
 
 
@@ -219,11 +234,12 @@ class HttpRequestAction(Action[HttpRequestArgs]):
 
 
 def _pairs(query: dict[str, Json]) -> list[tuple[str, str]]:
-    pairs = []
-    for name, content in query.items():
-        for value in content if isinstance(content, list) else [content]:
-            pairs.append((name, value if isinstance(value, str) else json.dumps(value)))
-    return pairs
+    """Lists become one pair for each of their values; numbers and truth values are written as JSON has them."""
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, content in query.items()
+        for value in (content if isinstance(content, list) else [content])
+    ]
 
 
 def _parameters(target: address.Address) -> list[str]:

@@ -9,7 +9,22 @@ from typing import ClassVar, Final
 from pydantic import field_validator
 
 from common.actions.contract import (
-    Action, Args, Context, Done, Effect, HttpRequest, Json, Known, Lang, Outcome, Policy, Reason, Risk, control, data, t,
+    Action,
+    Args,
+    Context,
+    Done,
+    Effect,
+    HttpRequest,
+    Json,
+    Known,
+    Lang,
+    Outcome,
+    Policy,
+    Reason,
+    Risk,
+    control,
+    data,
+    t,
 )  # fmt: skip
 from common.actions.exchange import exchange
 from common.actions.words import clean, joined, shown_text

@@ -1,4 +1,4 @@
-"""How arguments are shown to the person who approves them: exactly, briefly, and so that they cannot pose as something else."""
+"""How arguments are shown to whoever approves them: exactly, briefly, and unable to pose as something else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SECRET_HEADERS: Final = re.compile(
     r"authorization|cookie|token|secret|password|passwd|api-?key|x-[a-z-]*key|signature|credential", re.IGNORECASE
 )
 SECRET_PARAMETERS: Final = frozenset({
-    "access_token", "api_key", "api-key", "apikey", "auth", "authorization", "client_secret", "key", "passwd", "password", "secret", "sig",
-    "signature", "token",
+    "access_token", "api_key", "api-key", "apikey", "auth", "authorization", "client_secret", "key", "passwd",
+    "password", "secret", "sig", "signature", "token",
 })  # fmt: skip
 MASK: Final = "•••"
 
@@ -26,10 +26,10 @@ def secret_parameter(name: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """Text without characters that hide, reorder or break what stands around them (bidirectional marks, zero widths)."""
+    """Text in which what hides or reorders its neighbours (bidirectional marks, zero widths) is written as escapes."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c in "\n" or unicodedata.category(c) not in _HIDING else f"\\u{ord(c):04x}" for c in text)
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _HIDING else c for c in text)
 
 
 _HIDING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

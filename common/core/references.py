@@ -1,4 +1,4 @@
-"""References in a step's arguments: `{"$ref": "steps.page.json.price"}`, `{"$ref": "inputs.order"}`, `{"$ref": "now"}`. Pure.
+"""References in arguments: `{"$ref": "steps.page.json.price"}`, `{"$ref": "inputs.order"}`, `{"$ref": "now"}`. Pure.
 
 After the root stands JMESPath, nothing else: no code of users is ever run. `inputs` and `now` are bound once, before
 the digest; results of steps are filled in when the step runs, and `"must"` (a JSON Schema) bounds what they may be.
@@ -49,7 +49,7 @@ class Unresolvable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A reference found in arguments. `expression` empty: the whole root; `field`: the top-level argument that holds it."""
+    """A reference found in arguments; `field`: the top-level one that holds it. `expression` empty: the whole root."""
 
     pointer: str
     field: str
@@ -75,7 +75,7 @@ def find(args: Mapping[str, Json], pointer: str = "") -> tuple[Ref, ...]:
         pointer: where they stand in the request, for the pointers of faults.
 
     Raises:
-        Invalid: with every fault: what is meant as a reference and is none, and what no argument may hold (json_limits).
+        Invalid: every fault: what is meant as a reference and is none, and what no argument may hold (json_limits).
     """
     errors: list[FieldError] = []
     found: list[Ref] = []
