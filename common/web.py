@@ -63,7 +63,6 @@ def make_app(
     build: Callable[[Container], Function],
     *,
     pages: APIRouter | None = None,
-    container: Container | None = None,
 ) -> FastAPI:
     """The app of one function.
 
@@ -72,9 +71,10 @@ def make_app(
         endpoints: by the route's name in `common.routes`.
         build: makes the function's own part once the container is there.
         pages: routes outside the API (the dashboard's).
-        container: what tests want faked; None: built from the environment when the app starts.
+
+    Its container is built from the environment when the app starts, unless `app.state.container` is there by then (a test's).
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(name, build, container))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(name, build))
     app.add_middleware(observed, function=name)
     app.add_exception_handler(AppError, problem)
     app.add_exception_handler(RequestValidationError, problem)
@@ -94,11 +94,10 @@ def make_app(
     return app
 
 
-def _lifespan(
-    name: FunctionName, build: Callable[[Container], Function], given: Container | None
-) -> Callable[[FastAPI], Any]:
+def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        given: Container | None = getattr(app.state, "container", None)
         container = given or bootstrap(Settings(function=name))
         serve_metrics(container.settings.metrics_port)
         function = build(container)

@@ -1,0 +1,139 @@
+"""The five functions over the memory adapters, in one process: what unit tests of endpoints stand on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from common.actions.catalogue import Catalogue
+from common.actions.contract import Generated
+from common.adapters.memory.approvals import MemoryApprovals
+from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.people import MemoryPeople
+from common.adapters.memory.queue import MemoryQueue
+from common.adapters.memory.reads import MemoryReads
+from common.adapters.memory.store import MemoryStore
+from common.adapters.memory.workspace import MemoryWorkspace
+from common.adapters.system_clock import SystemClock
+from common.auth import Doorkeeper
+from common.config import Settings
+from common.core.policy import Policy
+from common.core.task import Failure, Task
+from common.ports import Answer, HttpFailure, HttpRequest, HttpResponse, NotAnswered, Question, Role
+from common.routes import FUNCTIONS, FunctionName
+from common.wiring import Container
+
+
+@dataclass
+class Told:
+    """A notifier that remembers."""
+
+    kinds: list[str] = field(default_factory=list)
+
+    def publish(self, kinds: Sequence[str]) -> None:
+        """Remember."""
+        self.kinds += kinds
+
+
+@dataclass
+class FarSide:
+    """An outbound HTTP that answers as it is told to."""
+
+    answers: list[HttpResponse | HttpFailure] = field(default_factory=list)
+    seen: list[HttpRequest] = field(default_factory=list)
+
+    def send(self, request: HttpRequest, policy: Policy) -> HttpResponse:
+        """The next answer; 200 once there is none."""
+        self.seen.append(request)
+        answer = self.answers.pop(0) if self.answers else HttpResponse(status=200, headers={}, body=b"{}", url=request.url)
+        if isinstance(answer, HttpFailure):
+            raise answer
+        return answer
+
+
+@dataclass
+class Reader:
+    """An analyzer that says what it is told to."""
+
+    answer: Answer | NotAnswered = field(default_factory=lambda: NotAnswered(failure=Failure(code="no_recipe")))
+    has_model: bool = False
+
+    def analyze(self, question: Question) -> Answer | NotAnswered:
+        """As told."""
+        return self.answer
+
+    def generate(self, task: Task, prompt: str, max_tokens: int, schema: object) -> Generated:
+        """As long as asked."""
+        return Generated(text="x" * max_tokens)
+
+
+@dataclass
+class Desk:
+    """Clients of the functions, and what they stand on."""
+
+    container: Container
+    store: MemoryStore
+    workspace: UUID
+    told: Told
+    far: FarSide
+    reader: Reader
+    clients: dict[FunctionName, TestClient]
+    moved: timedelta = timedelta(0)
+
+    def token(self, role: Role, name: str = "") -> dict[str, str]:
+        """Headers of a new person with that role."""
+        secret = f"aiw_{role}{name}"
+        person = self.container.people.add_person(self.workspace, name or role, role)
+        token = hashlib.sha256(secret.encode()).hexdigest()
+        self.container.people.issue(self.workspace, person.id, "api", token, None)
+        return {"Authorization": f"Bearer {secret}"}
+
+    def wake(self, *names: FunctionName) -> None:
+        """Wake functions, in order."""
+        for name in names:
+            assert self.clients[name].post("/").status_code == 200
+
+
+@contextmanager
+def desk(**settings: str) -> Iterator[Desk]:
+    """The five functions, started; stopped at the end."""
+    moved = [timedelta(0)]
+    store = MemoryStore(lambda: datetime.now(UTC) + moved[0])
+    workspace = store.add_workspace("default")
+    clock, people, told, far, reader = SystemClock(), MemoryPeople(store), Told(), FarSide(), Reader()
+    container = Container(
+        settings=Settings(public_url="http://testserver", **settings),  # type: ignore[arg-type]  # a test's own values
+        clock=clock,
+        queue=MemoryQueue(store),
+        reads=MemoryReads(store),
+        approvals=MemoryApprovals(store),
+        workspace=MemoryWorkspace(store),
+        people=people,
+        budget=MemoryBudget(store),
+        notifier=told,
+        analyzer=reader,
+        http=far,
+        catalogue=Catalogue.shipped(),
+        doorkeeper=Doorkeeper(people, clock),
+        worker="test",
+        ready=lambda: None,
+        close=lambda: None,
+    )
+    with ExitStack() as stack:
+        clients = {name: stack.enter_context(TestClient(over(name, container))) for name in FUNCTIONS}
+        yield Desk(container, store, workspace, told, far, reader, clients)
+
+
+def over(name: FunctionName, container: Container) -> FastAPI:
+    """A function's app over another container."""
+    app: FastAPI = importlib.import_module(f"functions.{name}.handler").app
+    app.state.container = container
+    return app
