@@ -123,6 +123,18 @@ def test_a_late_outcome_does_not_overrule_a_person(ground: Ground) -> None:
     assert ground.get(held.id).trail[0].outcome is OutcomeKind.NOT_DONE
 
 
+def test_a_persons_word_counts_only_with_its_transition(ground: Ground) -> None:
+    """I6: of two people who say different things only the first is believed, and the second is told."""
+    held = ground.running()
+    begun = ground.begun(held)
+    assert ground.apply(gave_up(held, unknown(number=begun.number)))
+    manual = ground.get(held.id)
+    assert ground.apply(move(manual, "cancelled", State.CANCELLED, None, "person"))
+    said = ground.by_person(done(number=begun.number))
+    assert not ground.apply(move(manual, "outcome_given", State.QUEUED, timedelta(0), "person", ended=said))
+    assert ground.get(held.id).trail[0].outcome is OutcomeKind.UNKNOWN
+
+
 def test_a_late_done_never_stands_beside_a_newer_attempt(ground: Ground) -> None:
     """I6: one open or done attempt a step, whatever order the outcomes come in."""
     held = ground.running()

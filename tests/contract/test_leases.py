@@ -150,6 +150,7 @@ def test_an_attempt_in_flight_is_not_rescued(ground: Ground) -> None:
     ground.elapse(timedelta(seconds=103))
     assert held.id not in ground.due_ids()
     assert not ground.apply(rescue)
+    assert ground.get(held.id).trail[0].outcome is None
     ground.elapse(timedelta(seconds=3))
     assert held.id in ground.due_ids()
     assert ground.apply(rescue)
@@ -194,6 +195,16 @@ def test_a_cancelled_task_that_is_put_back_is_claimed_at_once(ground: Ground) ->
     assert ground.apply(retry(held, seconds=300, ended=not_done(number=begun.number)))
     [again] = ground.queue.claim(State.QUEUED, "b", 10, LEASE)
     assert again.cancel_requested
+
+
+def test_a_cancel_that_a_worker_carries_out_is_the_persons_who_asked(ground: Ground) -> None:
+    """I2: the history names who wanted it, and why."""
+    held = ground.running()
+    assert ground.queue.request_cancel(ground.home, held.id, "changed my mind", f"person:{ground.asks.id}")
+    assert ground.apply(move(held, "cancelled", State.CANCELLED, None, "execute"))
+    record = ground.reads.task(ground.home, held.id)
+    assert record is not None
+    assert (record.last_actor, record.last_note) == (f"person:{ground.asks.id}", "changed my mind")
 
 
 def test_a_deadline_is_handed_out_as_a_duration(ground: Ground) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -34,10 +35,10 @@ class MemoryApply:
                 self._append_late(row, change.ended, now)
                 return False
             self._end(row, change.ended, now)
-            row.wait_until = None
             return True
         if not self.guards_hold(row, change, now):
-            self._append_late(row, change.ended, now)
+            if not change.only_if_due:  # maintenance only guesses: it never speaks for an attempt that is not lost
+                self._append_late(row, change.ended, now)
             return False
         self._write(row, change, now)
         return True
@@ -51,7 +52,7 @@ class MemoryApply:
     def _endable(self, row: TaskRow, ended: Ended) -> bool:
         mine = [a for a in row.trail if a.step_id == ended.step_id]
         if ended.number is None:
-            return not any(a.outcome is OutcomeKind.DONE for a in mine)
+            return not any(a.outcome in {OutcomeKind.DONE, None} for a in mine)
         return any(a.number == ended.number and a.outcome is None for a in mine)
 
     def guards_hold(self, row: TaskRow, change: Transition, now: datetime) -> bool:
@@ -71,7 +72,7 @@ class MemoryApply:
         row.state = change.target
         row.worker = None
         row.since = now
-        row.waiting_for = change.waiting_for
+        row.waiting_for = change.waiting_for or self.delayed(row, now)
         row.kind = change.kind_of_task or row.kind
         row.priority = row.priority if change.priority is None else change.priority
         row.attempts = 0 if change.resets_attempts else row.attempts + change.costs_attempt
@@ -81,7 +82,7 @@ class MemoryApply:
             self.store_plan(row, change.plan)
         if change.ended is not None:
             self._end(row, change.ended, now)
-        self._keep_wait(row, change, now)
+        row.wait_until = None if change.wait_until is None else now + change.wait_until
         if change.ask is not None or change.closes_approval:
             self._close_approval(row, now)
         if change.ask is not None:
@@ -89,28 +90,33 @@ class MemoryApply:
         row.next_check_at = None if change.check_in is None else self.look_again(row, change.check_in, now)
         row.finished_at = now if change.target in TERMINAL else None
         self.write_event(row, change, source, now)
+        if change.target in TERMINAL:
+            row.cancel_requested_at = row.cancel_requested_by = None
 
     def write_event(self, row: TaskRow, change: Transition, source: State, now: datetime) -> None:
         """In the same commit (I2)."""
-        self.store.write_event(row, change.kind, source, now, change.actor, _detail(change.detail))
+        detail, actor = _detail(change.detail), change.actor
+        if change.kind == "cancelled":  # it is the person's who asked for it, though a worker carries it out
+            actor = row.cancel_requested_by or actor
+            detail = detail or ({} if row.cancel_note is None else {"note": row.cancel_note})
+        self.store.write_event(row, change.kind, source, now, actor, detail)
+
+    def delayed(self, row: TaskRow, now: datetime) -> str | None:
+        """What a queued task waits for while its `not_before` is ahead."""
+        later = row.request.not_before is not None and row.request.not_before > now
+        return "delay" if later and row.state is State.QUEUED else None
 
     def look_again(self, row: TaskRow, check_in: timedelta, now: datetime) -> datetime:
         """When the task is looked at next (I9)."""
         at = now + check_in
         deadline = row.request.deadline
-        if row.state is State.QUEUED and row.cancel_requested_at is not None:
-            return now
+        if row.state in {State.QUEUED, State.RECEIVED} and row.cancel_requested_at is not None:
+            return now  # whoever claims it carries the request out
         if row.state is State.QUEUED and row.request.not_before is not None:
             at = max(at, row.request.not_before)
         if deadline is not None and row.state in {State.QUEUED, State.RECEIVED, State.AWAITING_APPROVAL}:
             at = min(at, deadline)
         return at
-
-    def _keep_wait(self, row: TaskRow, change: Transition, now: datetime) -> None:
-        if change.wait_until is not None:
-            row.wait_until = now + change.wait_until
-        elif change.plan is not None or (change.ended is not None and change.ended.outcome is OutcomeKind.DONE):
-            row.wait_until = None
 
     def store_plan(self, row: TaskRow, plan: Plan) -> None:
         """Plans are immutable; the task points to its newest."""
@@ -166,8 +172,8 @@ class MemoryApply:
         return attempt
 
     def _append_late(self, row: TaskRow, ended: Ended | None, now: datetime) -> None:
-        if ended is None or ended.number is None:
-            return
+        if ended is None or ended.number is None or ended.decided_by is not None:
+            return  # a person's word counts with its transition or not at all
         mine = [a for a in row.trail if a.step_id == ended.step_id]
         attempt = next((a for a in mine if a.number == ended.number), None)
         if attempt is None or attempt.decided_by is not None:
@@ -175,9 +181,8 @@ class MemoryApply:
         if attempt.outcome not in {None, OutcomeKind.UNKNOWN}:
             return
         # A later attempt may be open or done by now: two that claim the step are refused by the database (I6).
-        taken = any(a is not attempt and a.claims_the_step for a in mine)
-        if taken and ended.outcome is not OutcomeKind.NOT_DONE:
-            return
+        if ended.outcome is not OutcomeKind.NOT_DONE and any(a is not attempt and a.claims_the_step for a in mine):
+            ended = replace(ended, outcome=OutcomeKind.UNKNOWN, output=None)
         _close(attempt, ended, now)
         attempt.reported_late = True
 

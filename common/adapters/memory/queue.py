@@ -62,8 +62,7 @@ class MemoryQueue(MemoryGate, MemoryApply):
             kind=new.kind,
         )
         row.next_check_at = self.look_again(row, timedelta(0) if new.ask is None else new.ask.expires_in, now)
-        if new.target is State.QUEUED and new.request.not_before is not None and new.request.not_before > now:
-            row.waiting_for = "delay"
+        row.waiting_for = self.delayed(row, now)
         self.store.tasks[new.id] = row
         if new.plan is not None:
             self.store_plan(row, new.plan)
@@ -119,13 +118,14 @@ class MemoryQueue(MemoryGate, MemoryApply):
 
     # --- looking ------------------------------------------------------------------------------------------------
 
-    def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:  # noqa: ARG002 - the port's
+    def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
         """See Queue."""
         with self.store.commit() as now:
             row = self.store.tasks.get(task)
             if row is None or row.workspace != workspace or row.state not in LEASED:
                 return False
-            row.cancel_requested_at = row.cancel_requested_at or now
+            if row.cancel_requested_at is None:
+                row.cancel_requested_at, row.cancel_requested_by, row.cancel_note = now, actor, note
             return True
 
     def due(self, limit: int) -> list[Task]:

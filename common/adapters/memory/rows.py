@@ -85,6 +85,8 @@ class TaskRow:
     waiting_for: str | None = None
     wait_until: datetime | None = None
     cancel_requested_at: datetime | None = None
+    cancel_requested_by: str | None = None
+    cancel_note: str | None = None
     failure: Failure | None = None
     event_seq: int = 0
     event_head: str = ""
