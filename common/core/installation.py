@@ -210,6 +210,7 @@ def policy_from(stored: Mapping[str, Json], *, version: int, pause: Json, member
         pause: the effective pause, `{"why", "by"}` or None.
         members: how many people there are: self-approval, unless it is set, is on while there is one.
     """
+    stored = {name: SETTINGS[name](value) for name, value in stored.items() if value is not None}
     rules = _object(stored.get("policy") or {}, None)
     alone = rules.get("self_approval")
     hosts = stored.get("hosts")

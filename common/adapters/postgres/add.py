@@ -1,0 +1,167 @@
+"""Intake: a batch of submissions is one statement and one commit; each is stored whole or not at all (I1, I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from common.adapters.postgres.connection import Database, DataError
+from common.adapters.postgres.documents import document, foreign, plan_fields, seconds, uuids
+from common.adapters.postgres.people import EFFECTIVE, VALID
+from common.ports import Added, AddRefused, NewTask, Submission
+
+# Nothing begins before `not_before`, and nothing is looked at later than its deadline (I9).
+FIRST_CHECK: Final = """CASE w.target
+        WHEN 'queued' THEN least(greatest(c.now, w.not_before), w.deadline)
+        WHEN 'received' THEN least(c.now, w.deadline)
+        ELSE least(c.now + w.ask_expires_in * interval '1 s', w.deadline) END"""
+
+# $1: submissions, $2: their tasks. The token is judged here, by the commit that believes it. Of two with one key the
+# second inserts nothing; its answer is read by KNOWN, as this statement's snapshot cannot see a row that it waited for.
+ADD: Final = f"""
+WITH asked AS MATERIALIZED (
+    SELECT s.*, k.person FROM json_to_recordset($1::json) AS s(
+        n int, token text, workspace uuid, route text, key text, body text, ids uuid[])
+    JOIN tokens k ON k.hash = s.token AND k.workspace = s.workspace
+    JOIN memberships m ON m.workspace = k.workspace AND m.person = k.person
+    WHERE k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ('operator', 'approver', 'admin')
+), keyed AS (
+    INSERT INTO idempotency_keys (workspace, principal, route, key, body_sha256, task_ids)
+    SELECT workspace, person, route, key, body, ids FROM asked WHERE key IS NOT NULL
+    ORDER BY workspace, person, route, key, n
+    ON CONFLICT DO NOTHING RETURNING workspace, principal, route, key, task_ids
+), stored AS MATERIALIZED (
+    SELECT n, workspace FROM asked WHERE key IS NULL UNION ALL
+    SELECT a.n, a.workspace FROM asked a JOIN keyed k ON (k.workspace, k.principal, k.route, k.key, k.task_ids)
+        = (a.workspace, a.person, a.route, a.key, a.ids)
+), wanted AS MATERIALIZED (
+    SELECT w.*, s.workspace FROM json_to_recordset($2::json) AS w(
+        n int, id uuid, target text, actor text, text text, inputs text, tags text[], not_before timestamptz,
+        deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
+        priority_given boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk, plan_risk risk, plan_reasons text,
+        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int, plan_source text,
+        ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8)
+    JOIN stored s ON s.n = w.n
+), written AS (
+    INSERT INTO task_events (task_id, seq, workspace, kind, to_state, actor, lease_no)
+    SELECT id, 1, workspace, 'submitted', target, actor, 0 FROM wanted
+    RETURNING task_id, hash
+), planned AS (
+    INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps, cost_cap,
+        policy_version, source)
+    SELECT id, plan_number, plan_steps::json, plan_last_step, plan_risk_floor, plan_risk, plan_reasons::json, plan_needs_approval,
+        plan_kept_steps, plan_cost_cap, plan_policy_version, plan_source
+    FROM wanted WHERE plan_number IS NOT NULL
+), opened AS (
+    INSERT INTO approvals (id, task_id, plan_number, digest, requested_by, required, expires_at)
+    SELECT uuidv7(), id, plan_number, ask_digest, ask_requested_by, ask_required,
+        clock_timestamp() + ask_expires_in * interval '1 s'
+    FROM wanted WHERE ask_digest IS NOT NULL
+), made AS (
+    INSERT INTO tasks (id, workspace, state, text, inputs, tags, not_before, deadline, lang, requested_by, origin, kind,
+        priority, priority_given, plan_number, next_check_at, waiting_for, event_seq, event_head)
+    SELECT w.id, w.workspace, w.target, w.text, w.inputs::json, w.tags, w.not_before, w.deadline, w.lang,
+        w.requested_by, w.origin, w.kind, w.priority, w.priority_given, w.plan_number,
+        {FIRST_CHECK},
+        CASE WHEN w.target = 'queued' AND w.not_before > c.now THEN 'delay' END, 1, e.hash
+    FROM wanted w JOIN written e ON e.task_id = w.id, (SELECT clock_timestamp() AS now) c
+)
+SELECT a.n, CASE WHEN s.n IS NOT NULL THEN clock_timestamp() END FROM asked a LEFT JOIN stored s ON s.n = a.n"""
+
+# what the key's first submission stored; older than 7 days it no longer counts and is removed, and the caller adds again
+KNOWN: Final = """
+WITH found AS (
+    SELECT i.* FROM idempotency_keys i JOIN tokens k ON k.workspace = i.workspace AND k.person = i.principal
+    WHERE k.hash = $1 AND i.route = $2 AND i.key = $3
+), old AS (
+    DELETE FROM idempotency_keys i USING found f WHERE f.created_at < now() - interval '7 days'
+    AND (i.workspace, i.principal, i.route, i.key, i.created_at) = (f.workspace, f.principal, f.route, f.key, f.created_at)
+    RETURNING 1
+) SELECT body_sha256, array_to_string(task_ids, ','), created_at < now() - interval '7 days' FROM found"""
+
+FORGET: Final = """
+DELETE FROM idempotency_keys WHERE (workspace, principal, route, key) IN (
+    SELECT workspace, principal, route, key FROM idempotency_keys WHERE created_at < now() - interval '7 days'
+    ORDER BY created_at LIMIT $1::int) RETURNING 1"""
+
+
+def add(database: Database, batch: Sequence[Submission]) -> list[Added | AddRefused]:
+    """See ports.Queue.add."""
+    if not batch:
+        return []
+    try:
+        rows = database.run(ADD, _submissions(batch), _tasks(batch))
+    except DataError:
+        # one row that cannot be written must not take the others with it: find it by halves
+        if len(batch) == 1:
+            raise
+        half = len(batch) // 2
+        return [*add(database, batch[:half]), *add(database, batch[half:])]
+    allowed: dict[int, datetime | None] = dict(rows)
+    return [
+        _answer(database, submission, allowed[n]) if n in allowed else AddRefused.TOKEN
+        for n, submission in enumerate(batch)
+    ]
+
+
+def _answer(database: Database, submission: Submission, stored_at: datetime | None) -> Added | AddRefused:
+    if stored_at is not None:
+        return Added(tuple(task.id for task in submission.tasks), at=stored_at)
+    rows = database.run(KNOWN, submission.token_sha256, submission.route, submission.key)
+    if not rows or rows[0][2]:  # it was forgotten at this moment, or is too old to count: the key is free again
+        return add(database, [submission])[0]
+    body, ids, _ = rows[0]
+    if body != submission.body_sha256:
+        return AddRefused.KEY_CONFLICT
+    return Added(tuple(map(UUID, ids.split(","))), replayed=True)
+
+
+def _submissions(batch: Sequence[Submission]) -> str:
+    return document(
+        [
+            {
+                "n": n,
+                "token": s.token_sha256,
+                "workspace": s.tasks[0].workspace if s.tasks else None,
+                "route": s.route,
+                "key": s.key,
+                "body": s.body_sha256,
+                "ids": uuids([task.id for task in s.tasks]),
+            }
+            for n, s in enumerate(batch)
+        ]
+    )
+
+
+def _tasks(batch: Sequence[Submission]) -> str:
+    return document([_task(n, task) for n, submission in enumerate(batch) for task in submission.tasks])
+
+
+def _task(n: int, task: NewTask) -> dict[str, object]:
+    request = task.request
+    row: dict[str, object] = {
+        "n": n,
+        "id": task.id,
+        "target": task.target.value,
+        "actor": task.actor,
+        "text": request.text,
+        "inputs": foreign(request.inputs),
+        "tags": request.tags,
+        "not_before": request.not_before,
+        "deadline": request.deadline,
+        "lang": request.lang,
+        "requested_by": request.requested_by,
+        "origin": request.origin.value,
+        "kind": task.kind,
+        "priority": task.priority,
+        "priority_given": request.priority_given,
+        **plan_fields(task.plan),
+    }
+    if task.ask is not None:
+        row["ask_digest"] = task.ask.digest
+        row["ask_requested_by"] = task.ask.requested_by
+        row["ask_required"] = task.ask.required
+        row["ask_expires_in"] = seconds(task.ask.expires_in)
+    return row

@@ -1,0 +1,121 @@
+"""The first start of an installation: a workspace, a person who may do everything, the settings of the environment."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from common.adapters.postgres.connection import Database, Session
+from common.adapters.postgres.documents import foreign, sha256
+from common.adapters.postgres.people import PostgresPeople
+from common.config import Settings
+from common.core.errors import Conflict
+from common.core.installation import parse_setting
+from common.core.task import Json
+
+WORKSPACE: Final = "main"
+PERSON: Final = "admin"
+CODE_LASTS: Final = timedelta(minutes=10)
+CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: nothing to misread
+BOOTSTRAP_LOCK: Final = "1634301697"  # one first start at a time in a database
+
+FIRST_ADMIN: Final = """
+SELECT m.workspace, m.person FROM memberships m WHERE m.role = 'admin' ORDER BY m.workspace, m.person LIMIT 1"""
+
+SET_INSTALLATION: Final = """
+WITH written AS (
+    INSERT INTO settings AS s (workspace, name, version, value) VALUES (NULL, $1, 1, $2::json)
+    ON CONFLICT (workspace, name) DO UPDATE SET version = s.version + 1, value = excluded.value
+    RETURNING workspace, name, version, value
+) INSERT INTO setting_versions (workspace, name, version, value)
+SELECT workspace, name, version, value FROM written RETURNING version"""
+
+MAKE: Final = """
+WITH w AS (INSERT INTO workspaces (name) VALUES ($1) RETURNING id), p AS (
+    INSERT INTO people (name) VALUES ($2) RETURNING id
+), m AS (INSERT INTO memberships (person, workspace, role) SELECT p.id, w.id, 'admin' FROM p, w), k AS (
+    INSERT INTO tokens (hash, kind, person, workspace, role) SELECT $3, 'api', p.id, w.id, 'admin' FROM p, w
+) SELECT w.id, p.id FROM w, p"""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """Who there is. `admin_token`: the secret, only from the start that made it."""
+
+    admin_token: str | None
+    workspace: UUID
+    person: UUID
+
+
+def new_secret() -> str:
+    """A token's secret: `aiw_` and 32 random bytes, 43 characters."""
+    return "aiw_" + secrets.token_urlsafe(32)
+
+
+def new_code() -> str:
+    """A sign-in code such as 7F3K-QM2P: 40 random bits, good for ten minutes behind a rate limit."""
+    drawn = "".join(secrets.choice(CROCKFORD) for _ in range(8))
+    return f"{drawn[:4]}-{drawn[4:]}"
+
+
+def code_hash(code: str) -> str:
+    """What is stored of a code: the hash that the sign-in page makes of it, however it is typed there."""
+    return sha256("sign-in:" + code.replace("-", ""))
+
+
+def first_start(database_url: str, settings: Settings) -> FirstStart:
+    """Make the first workspace, admin and token, and store the environment's settings; later: say who they are.
+
+    Invalid if a value of the environment cannot be read. Safe when several start at once.
+    """
+    values = _settings_of(settings)
+    secret = new_secret()
+
+    def work(session: Session) -> FirstStart:
+        session.run(f"SELECT pg_advisory_xact_lock({BOOTSTRAP_LOCK})")
+        known = session.run(FIRST_ADMIN)
+        if known:
+            return FirstStart(None, known[0][0], known[0][1])
+        [[workspace, person]] = session.run(MAKE, WORKSPACE, PERSON, sha256(secret))
+        for name, value in values.items():
+            session.run(SET_INSTALLATION, name, foreign(value))
+        return FirstStart(secret, workspace, person)
+
+    database = Database(database_url, pool_size=1)
+    try:
+        return database.transact(work)
+    finally:
+        database.close()
+
+
+def sign_in_code(database_url: str) -> str:
+    """A code with which the first admin signs in, once, within ten minutes. Conflict if there is no admin."""
+    database = Database(database_url, pool_size=1)
+    try:
+        rows = database.run(FIRST_ADMIN)
+        if not rows:
+            detail = "there is no admin yet: ./aiw up makes one"
+            raise Conflict(detail)
+        code = new_code()
+        PostgresPeople(database).issue(rows[0][0], rows[0][1], "sign_in_code", code_hash(code), CODE_LASTS)
+        return code
+    finally:
+        database.close()
+
+
+def _settings_of(settings: Settings) -> dict[str, Json]:
+    # unset: on while there is one person (null); what the environment says out loud holds
+    alone = settings.self_approval if "self_approval" in settings.model_fields_set else None
+    given: dict[str, Json] = {
+        "policy": {"autorun": settings.autorun.value, "self_approval": alone},
+        "hosts": settings.hosts,
+        "functions": settings.functions,
+        "channels": settings.channels,
+        "notify": settings.notify,
+        "budget_usd": settings.budget_usd,
+        "time_zone": settings.tz,
+    }
+    return {name: parse_setting(name, value) for name, value in given.items()}

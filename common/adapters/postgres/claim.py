@@ -1,0 +1,123 @@
+"""Claims: the one place that decides order and fairness, and the leases that they hand out (I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from common.adapters.postgres.connection import Database
+from common.adapters.postgres.documents import document, plain
+from common.adapters.postgres.rows import JOIN_PLAN, TASK, TASKS, tasks_from
+from common.core.task import State, Task
+
+EPOCH: Final = "timestamptz '2000-01-01 00:00:00+00'"  # of `claim_order`, as in the migration
+
+NOT_PAUSED: Final = """AND NOT EXISTS (
+        SELECT FROM settings s WHERE s.name = 'pause' AND s.value IS NOT NULL AND (s.workspace = w.id OR s.workspace IS NULL))"""
+
+# One LATERAL a workspace with something due, each for its share: with one LIMIT for all, one workspace took 100 of 100.
+# `claim_order` is at most `next_check_at`, so its bound ends the index scan before a backlog of delayed tasks.
+# $1: worker, $2: limit, $3: lease in seconds.
+CLAIM: Final = """
+WITH ready AS MATERIALIZED (
+    SELECT w.id FROM workspaces w WHERE EXISTS (
+        SELECT FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
+        AND t.claim_order <= statement_timestamp() - {epoch} AND t.next_check_at <= statement_timestamp()) {paused}
+), chosen AS MATERIALIZED (
+    SELECT c.* FROM ready r CROSS JOIN LATERAL (
+        SELECT t.id, t.workspace, t.claim_order, t.event_seq + 1 AS seq, t.event_head, t.lease_no + 1 AS lease_no
+        FROM tasks t WHERE t.workspace = r.id AND t.state = '{source}'
+        AND t.claim_order <= statement_timestamp() - {epoch} AND t.next_check_at <= statement_timestamp()
+        ORDER BY t.claim_order
+        LIMIT (SELECT greatest(1, ceil($2::int::float8 / nullif(count(*), 0)))::int FROM ready)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) c ORDER BY c.claim_order LIMIT $2::int
+), written AS (
+    INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, actor, lease_no, prev)
+    SELECT id, seq, workspace, '{kind}', '{source}', '{target}', $1, lease_no, event_head FROM chosen
+    RETURNING task_id, seq, lease_no, hash
+), t AS (
+    UPDATE tasks t SET state = '{target}', event_seq = e.seq, event_head = e.hash, lease_no = e.lease_no, worker_id = $1,
+        waiting_for = NULL, next_check_at = clock_timestamp() + $3::float8 * interval '1 s'
+    FROM written e WHERE t.id = e.task_id RETURNING t.*
+)
+SELECT {task}::text FROM t JOIN chosen ON chosen.id = t.id {plan} ORDER BY chosen.claim_order, t.id"""
+
+CLAIMS: Final = {
+    State.RECEIVED: CLAIM.format(
+        source="received", target="analyzing", kind="analysis_started", epoch=EPOCH, paused="", task=TASK, plan=JOIN_PLAN
+    ),
+    State.QUEUED: CLAIM.format(
+        source="queued", target="running", kind="started", epoch=EPOCH, paused=NOT_PAUSED, task=TASK, plan=JOIN_PLAN
+    ),
+}
+
+# The first that is not due yet, by `claim_order`; an earlier time can only be that of one with a `claim_order` up to it,
+# and no priority moves one by more than 540 s.
+NEXT_DUE: Final = """
+SELECT extract(epoch FROM min(best.at) - clock_timestamp())::float8 FROM workspaces w, LATERAL (
+    SELECT t.next_check_at AS at FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
+    AND t.claim_order > statement_timestamp() - {epoch} - interval '540 s' AND t.next_check_at > statement_timestamp()
+    ORDER BY t.claim_order LIMIT 1
+) first, LATERAL (
+    SELECT min(t.next_check_at) AS at FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
+    AND t.claim_order BETWEEN statement_timestamp() - {epoch} - interval '540 s' AND first.at - {epoch}
+    AND t.next_check_at > statement_timestamp()
+) best"""
+NEXT_DUES: Final = {state: NEXT_DUE.format(source=state.value, epoch=EPOCH) for state in CLAIMS}
+
+# a lease that is over is not revived: rescue may be about to take it
+RENEW: Final = """
+WITH held AS MATERIALIZED (
+    SELECT t.id, t.state, t.lease_no = w.lease_no AS ours, t.next_check_at FROM tasks t
+    JOIN json_to_recordset($1::json) AS w(task_id uuid, lease_no int) ON t.id = w.task_id
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+UPDATE tasks t SET next_check_at = greatest(t.next_check_at, clock_timestamp() + $2::float8 * interval '1 s')
+FROM held h WHERE t.id = h.id AND h.ours AND h.state IN ('running', 'analyzing') AND h.next_check_at > clock_timestamp()
+RETURNING t.id"""
+
+# an attempt may be in flight until `must_end_by` + 5 s, whatever the lease says
+DUE: Final = TASKS.format(
+    chosen="""
+SELECT t.id FROM tasks t
+WHERE t.state IN ('analyzing', 'awaiting_approval', 'running', 'manual') AND t.next_check_at <= statement_timestamp()
+AND NOT EXISTS (SELECT FROM step_attempts a WHERE t.state = 'running' AND a.task_id = t.id AND a.outcome IS NULL
+    AND a.must_end_by + interval '5 s' > clock_timestamp())
+ORDER BY t.next_check_at LIMIT $1::int"""
+)
+
+GET: Final = TASKS.format(chosen="SELECT id FROM tasks WHERE workspace = $1::uuid AND id = ANY($2::uuid[])")
+
+# carried out by whoever holds the lease, once no attempt is open; waiting tasks are cancelled by a transition instead
+REQUEST_CANCEL: Final = """
+UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
+    cancel_requested_by = coalesce(cancel_requested_by, $3), cancel_note = coalesce(cancel_note, $4)
+WHERE workspace = $1::uuid AND id = $2::uuid AND state IN ('running', 'analyzing') RETURNING id"""
+
+
+def claim(database: Database, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+    """See ports.Queue.claim."""
+    return tasks_from(database.run(CLAIMS[state], worker, str(limit), str(lease.total_seconds())))
+
+
+def next_due(database: Database, state: State) -> timedelta | None:
+    """See ports.Queue.next_due."""
+    [[seconds]] = database.run(NEXT_DUES[state])
+    return None if seconds is None else timedelta(seconds=max(0.0, seconds))
+
+
+def request_cancel(database: Database, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
+    """See ports.Queue.request_cancel."""
+    said = None if note is None else plain(note)
+    return bool(database.run(REQUEST_CANCEL, str(workspace), str(task), plain(actor), said))
+
+
+def renew(database: Database, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
+    """See ports.Queue.renew."""
+    if not held:
+        return frozenset()
+    batch = document([{"task_id": task, "lease_no": lease_no} for task, lease_no in held])
+    return frozenset(row[0] for row in database.run(RENEW, batch, str(lease.total_seconds())))

@@ -1,0 +1,219 @@
+"""The one door to PostgreSQL: engine, pool, prepared statements, retries, and where driver errors become ours.
+
+Every statement is prepared by name on the raw pg8000 connection, once a connection: SQLAlchemy's dialect would parse and
+describe it again at each call, in three round trips (0.2 ms against 0.03). Parameters are text, mostly one JSON document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
+
+T = TypeVar("T")
+Row = list[Any]  # as pg8000 decodes it; each adapter turns it into a value of ports.py at once
+
+SCHEMA: Final = 1  # the schema that this code was written for: the number of the newest file in migrations/
+RETRIED: Final = frozenset({"40P01", "40001"})  # deadlock, serialization failure: nothing was done, so again as a whole
+TRIES: Final = 8
+# a statement prepared before a migration, or by a session that a pooler has replaced
+FORGOTTEN: Final = frozenset({"26000", "0A000"})
+# 08 connection, 53 out of resources, 57 shut down or cancelled by a timeout, 55P03 a lock not got in time
+UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "55P03", "25P03", "58", "28", "3D")
+DATA_CLASSES: Final = ("22", "23")
+# force_custom_plan: a plan cached while a table was empty reads all of it for ever (measured: 8 runs of 30 collapsed).
+# jit: compiling a batch's plan takes longer than running it. Timeouts: no lock or client may hold a worker for ever.
+SESSION: Final = (
+    "SET plan_cache_mode = force_custom_plan; SET jit = off; SET timezone = 'UTC'; SET statement_timeout = '30s'; "
+    "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'"
+)
+SOCKET_TIMEOUT: Final = 60.0  # seconds without a byte: longer than statement_timeout, so only a dead network meets it
+
+
+class DataError(Exception):
+    """PostgreSQL refused a value or a constraint (classes 22 and 23). Stays inside of these adapters."""
+
+    def __init__(self, sqlstate: str, constraint: str, message: str) -> None:
+        """`constraint`: its name, or ''."""
+        super().__init__(f"{message} ({sqlstate} {constraint})".strip())
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+
+def sqlstate(exc: BaseException | None) -> str:
+    """The five characters of a PostgreSQL error; '' of any other."""
+    fields = exc.args[0] if exc is not None and exc.args else None
+    return str(fields.get("C", "")) if isinstance(fields, dict) else ""
+
+
+def translated(exc: Exception) -> Exception:
+    """A driver's error as ours; the cause is kept by the caller's `from`. What is not the driver's comes back as it is."""
+    code = sqlstate(exc)
+    if isinstance(exc, DatabaseError) and code:
+        fields = exc.args[0]
+        if code.startswith(DATA_CLASSES):
+            return DataError(code, fields.get("n", ""), fields.get("M", ""))
+        if code.startswith(UNAVAILABLE_CLASSES) or code in RETRIED:
+            return StoreUnavailable(f"PostgreSQL: {fields.get('M', code)}")
+        return exc
+    if isinstance(exc, DatabaseError | InterfaceError | OSError | PoolTimeout | SQLAlchemyError):
+        return StoreUnavailable("PostgreSQL does not answer; the command that shows why: ./aiw doctor")
+    return exc
+
+
+def breaks_connection(exc: Exception) -> bool:
+    """Whether the session is gone, or in a state that nobody knows."""
+    return not sqlstate(exc) or sqlstate(exc).startswith(("08", "57P", "25P03"))
+
+
+def url_of(database_url: str) -> URL:
+    """The URL for SQLAlchemy: any `postgresql://`, with libpq's `?host=/folder` for a Unix socket."""
+    url = make_url(database_url).set(drivername="postgresql+pg8000")
+    folder = url.query.get("host")
+    if isinstance(folder, str) and folder.startswith("/"):
+        port = url.query.get("port") or url.port or 5432
+        url = url.difference_update_query(["host", "port"])
+        url = url.update_query_dict({"unix_sock": f"{folder}/.s.PGSQL.{port}"})
+    return url
+
+
+class Session:
+    """One connection, for as long as a statement or a transaction takes."""
+
+    def __init__(self, raw: Any, prepared: dict[str, tuple[bytes, Any, Any]]) -> None:
+        """`raw`: pg8000's connection (it has no types); `prepared`: what it has prepared so far."""
+        self._raw = raw
+        self._prepared = prepared
+
+    def run(self, sql: str, *params: str | None) -> list[Row]:
+        """Run one statement; `$1`… are text, to be cast in the SQL."""
+        if sql not in self._prepared:
+            self._prepared[sql] = self._raw.prepare_statement(sql, ())
+        name, columns, functions = self._prepared[sql]
+        rows = self._raw.execute_named(name, params, columns, functions, sql).rows
+        return rows if rows is not None else []
+
+    def simple(self, sql: str) -> None:
+        """Run what takes no parameter and gives no rows: BEGIN, COMMIT, SET."""
+        self._raw.execute_simple(sql)
+
+
+class Database:
+    """A pool of connections to one database, all under one role. Opens nothing until it is first used. Thread-safe."""
+
+    def __init__(self, url: str, role: str | None = None, pool_size: int = 8) -> None:
+        """`role`: SET ROLE after connecting; None: whoever the URL names. More callers than `pool_size` wait."""
+        self._url = url
+        self._role = role
+        self._pool_size = pool_size
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    def run(self, sql: str, *params: str | None) -> list[Row]:
+        """One statement, one commit. Sent again whole after a deadlock."""
+        return self._retried(lambda session: session.run(sql, *params))
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Several statements, one commit; any error rolls all of it back. Run again whole after a deadlock."""
+
+        def wrapped(session: Session) -> T:
+            session.simple("BEGIN")
+            try:
+                result = work(session)
+            except Exception as exc:
+                if not (_is_drivers(exc) and breaks_connection(exc)):
+                    session.simple("ROLLBACK")
+                raise
+            session.simple("COMMIT")
+            return result
+
+        return self._retried(wrapped)
+
+    def ready(self) -> None:
+        """Check the schema: SchemaTooOld or SchemaTooNew if it is not this code's; StoreUnavailable without an answer."""
+        [[known]] = self.run("SELECT to_regclass('public.meta') IS NOT NULL")
+        rows = self.run("SELECT schema_version, min_code FROM meta") if known else []
+        version, min_code = rows[0] if rows else (0, 0)
+        if version < SCHEMA:
+            detail = f"the database has schema {version:04d}, this code needs {SCHEMA:04d}: ./aiw migrate"
+            raise SchemaTooOld(detail)
+        if min_code > SCHEMA:
+            detail = f"the database has schema {version:04d}, which this code ({SCHEMA:04d}) does not know: upgrade it"
+            raise SchemaTooNew(detail)
+
+    def close(self) -> None:
+        """Close what is idle; what is in use closes when it is given back. The next use opens anew."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    def _retried(self, work: Callable[[Session], T]) -> T:
+        for attempt in range(TRIES):
+            try:
+                with self._session() as session:
+                    return work(session)
+            except Exception as exc:
+                last = attempt == TRIES - 1
+                if last or sqlstate(exc) not in RETRIED | FORGOTTEN:
+                    ours = translated(exc)
+                    if ours is exc:
+                        raise
+                    raise ours from exc
+                time.sleep(0.002 * 2**attempt)  # the other side of a deadlock is through within milliseconds
+        raise AssertionError("unreachable")
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[Session]:
+        connection: PoolProxiedConnection = self._opened().raw_connection()
+        try:
+            yield Session(connection.dbapi_connection, connection.info.setdefault("prepared", {}))
+        except Exception as exc:
+            if _is_drivers(exc) and (breaks_connection(exc) or sqlstate(exc) in FORGOTTEN):
+                connection.invalidate()
+                if breaks_connection(exc):
+                    self.close()  # the server went away: whatever else the pool holds is broken too
+            raise
+        except BaseException:  # interrupted in the middle of an answer: nobody may read the rest of it
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+
+    def _opened(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = create_engine(
+                    url_of(self._url),
+                    poolclass=QueuePool,
+                    pool_size=self._pool_size,
+                    max_overflow=0,
+                    pool_timeout=20,
+                    pool_use_lifo=True,  # the least used ones may be closed by whoever sits in between
+                    connect_args={"timeout": SOCKET_TIMEOUT},
+                )
+                event.listen(self._engine, "connect", self._on_connect)
+            return self._engine
+
+    def _on_connect(self, raw: Any, _record: object) -> None:
+        # private, and pg8000 offers no other way: it leaves Nagle on, and messages over 8 KiB then stall for 40 ms
+        if raw._usock.family != socket.AF_UNIX:
+            raw._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        role = f'; SET ROLE "{self._role}"' if self._role else ""
+        raw.execute_simple(SESSION + role)
+
+
+def _is_drivers(exc: BaseException) -> bool:
+    return isinstance(exc, DatabaseError | InterfaceError | OSError | SQLAlchemyError)

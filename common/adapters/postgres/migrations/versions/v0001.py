@@ -1,0 +1,20 @@
+"""0001: the first data model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run 0001.sql."""
+    connection = op.get_bind()
+    # on the driver itself: it takes many statements at once, and no colon or percent sign is a parameter
+    raw = connection.connection.dbapi_connection
+    raw.execute_simple((Path(__file__).parents[1] / "0001.sql").read_text(encoding="utf-8"))

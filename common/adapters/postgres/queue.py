@@ -1,0 +1,66 @@
+"""`ports.Queue` on PostgreSQL: each method is one statement and one commit. The statements are in add, claim, gate, apply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from common.adapters.postgres import add as intake
+from common.adapters.postgres import apply as changes
+from common.adapters.postgres import claim as leases
+from common.adapters.postgres import gate
+from common.adapters.postgres.connection import Database
+from common.adapters.postgres.documents import uuids
+from common.adapters.postgres.rows import tasks_from
+from common.core.lifecycle import NextStep, Transition
+from common.core.task import State, Task
+from common.ports import Added, AddRefused, Begin, Begun, NotBegun, Submission
+
+
+class PostgresQueue:
+    """`ports.Queue`."""
+
+    def __init__(self, database: Database) -> None:
+        """`database`: as `aiw_app`, or `aiw_approve` for what needs no intake."""
+        self._database = database
+
+    def add(self, batch: Sequence[Submission]) -> list[Added | AddRefused]:
+        """See ports.Queue."""
+        return intake.add(self._database, batch)
+
+    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+        """See ports.Queue."""
+        return leases.claim(self._database, state, worker, limit, lease)
+
+    def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
+        """See ports.Queue."""
+        return leases.renew(self._database, held, lease)
+
+    def begin(self, wanted: Sequence[Begin]) -> list[Begun | NotBegun]:
+        """See ports.Queue."""
+        return gate.begin(self._database, wanted)
+
+    def apply(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
+        """See ports.Queue."""
+        return changes.apply(self._database, batch)
+
+    def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
+        """See ports.Queue."""
+        return leases.request_cancel(self._database, workspace, task, note, actor)
+
+    def due(self, limit: int) -> list[Task]:
+        """See ports.Queue."""
+        return tasks_from(self._database.run(leases.DUE, str(limit)))
+
+    def next_due(self, state: State) -> timedelta | None:
+        """See ports.Queue."""
+        return leases.next_due(self._database, state)
+
+    def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
+        """See ports.Queue."""
+        return tasks_from(self._database.run(leases.GET, str(workspace), uuids(ids)))
+
+    def forget(self, limit: int = 1000) -> int:
+        """Retention: remove idempotency keys older than 7 days, at most `limit`; how many."""
+        return len(self._database.run(intake.FORGET, str(limit)))

@@ -1,0 +1,211 @@
+"""Everything that is only looked at; each statement is scoped to a workspace, and none scans what is finished."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import orjson
+from pydantic import TypeAdapter
+
+from common.adapters.postgres.connection import Database
+from common.adapters.postgres.documents import plain, uuids
+from common.adapters.postgres.rows import JOIN_PLAN, joined, task_json
+from common.core.task import Json, State
+from common.ports import Depth, EventRecord, QueueView, TaskFilter, TaskRecord
+
+ENDING_INDEXED: Final = 8  # hex digits that task_events_ending holds
+LIVE: Final = tuple(state for state in State if state not in {State.SUCCEEDED, State.CANCELLED})
+POSITION: Final = re.compile(r"^(\d{1,20}):([0-9a-f-]{36}):(\d{1,9})$")
+
+# an actor is a person (`person:` and the id, or the id alone) or a part of the system by its name
+ACTOR_NAME: Final = """coalesce((SELECT q.name FROM people q WHERE q.id = CASE
+    WHEN e.actor ~ '^(person:)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+    THEN right(e.actor, 36)::uuid END), e.actor)"""
+
+EVENT_JSON: Final = f"""json_build_object('event', json_build_object('task_id', e.task_id, 'seq', e.seq, 'kind', e.kind,
+    'from_state', e.from_state, 'to_state', e.to_state, 'at', e.at, 'actor', e.actor, 'detail', e.detail,
+    'hash', encode(e.hash, 'hex')), 'actor_name', {ACTOR_NAME},
+    'position', e.tx::text || ':' || e.task_id::text || ':' || e.seq)"""
+
+PAUSED: Final = """EXISTS (SELECT FROM settings s WHERE s.name = 'pause' AND s.value IS NOT NULL
+    AND (s.workspace = t.workspace OR s.workspace IS NULL))"""
+
+# what an attempt did is counted once for all tasks of a call: a pack's cost is split evenly
+COST: Final = """coalesce((SELECT sum(coalesce(c.cost, 0) / (
+    SELECT count(*) FROM call_tasks o WHERE o.call_id = c.id))::bigint
+    FROM call_tasks ct JOIN calls c ON c.id = ct.call_id WHERE ct.task_id = t.id), 0)"""
+
+# the last step of the present plan, if it is done
+LAST_DONE: Final = """(SELECT a.task_id, a.output FROM step_attempts a WHERE a.task_id = t.id AND a.outcome = 'done'
+    AND a.step_id = p.last_step LIMIT 1)"""
+
+
+def _record(*, outputs: bool) -> str:
+    return f"""
+SELECT json_build_object('task', {task_json(outputs=outputs)}, 'requested_by_name',
+    coalesce((SELECT q.name FROM people q WHERE q.id = t.requested_by), t.requested_by::text),
+    'created_at', f.at, 'finished_at', t.finished_at, 'since', e.at, 'next_check_at', t.next_check_at,
+    'paused', {PAUSED}, 'last_actor', {ACTOR_NAME}, 'last_note', e.detail -> 'note',
+    'failure', (SELECT x.detail -> 'failure' FROM task_events x WHERE x.task_id = t.id
+        AND x.detail -> 'failure' IS NOT NULL ORDER BY x.seq DESC LIMIT 1),
+    'result', r.output, 'has_result', r.task_id IS NOT NULL, 'cost_nanodollars', {COST})::text
+FROM chosen JOIN tasks t ON t.id = chosen.id
+JOIN task_events e ON e.task_id = t.id AND e.seq = t.event_seq
+JOIN task_events f ON f.task_id = t.id AND f.seq = 1
+{JOIN_PLAN} LEFT JOIN LATERAL {LAST_DONE} r ON true ORDER BY t.id DESC"""
+
+
+ONE: Final = (
+    "WITH chosen AS MATERIALIZED (SELECT id FROM tasks WHERE workspace = $1::uuid AND id = $2::uuid)" + _record(outputs=True)
+)
+MANY: Final = "WITH chosen AS MATERIALIZED ({chosen})" + _record(outputs=False)
+
+EVENTS: Final = f"""
+SELECT {EVENT_JSON}::text FROM task_events e
+WHERE e.workspace = $1::uuid AND e.task_id = $2::uuid AND e.seq > $3::int ORDER BY e.seq"""
+
+# up to the oldest transaction that still runs: what it has written becomes visible later, under its older number
+STREAM: Final = f"""
+SELECT {EVENT_JSON}::text FROM task_events e
+WHERE e.workspace = $1::uuid AND e.tx >= $2::xid8 AND (e.tx, e.task_id, e.seq) > ($2::xid8, $3::uuid, $4::int)
+AND e.tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY e.tx, e.task_id, e.seq LIMIT $5::int"""
+
+NEWEST: Final = f"""
+SELECT {EVENT_JSON}::text FROM task_events e
+WHERE e.workspace = $1::uuid AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.tx DESC, e.task_id DESC, e.seq DESC LIMIT 1"""
+
+SETTLED: Final = """
+SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('succeeded', 'cancelled', 'awaiting_approval', 'manual')"""
+
+RESULT: Final = """
+SELECT a.output::text FROM step_attempts a JOIN tasks t ON t.id = a.task_id
+WHERE t.workspace = $1::uuid AND a.task_id = $2::uuid AND a.step_id = $3 AND a.outcome = 'done'"""
+
+ENDING: Final = """
+SELECT e.task_id FROM task_events e WHERE e.seq = 1 AND e.workspace = $1::uuid
+AND reverse(right(e.task_id::text, 8)) LIKE $2 AND replace(e.task_id::text, '-', '') LIKE $3 LIMIT 2"""
+
+DEPTH: Final = " UNION ALL ".join(
+    f"""SELECT '{state}', priority::int, count(*), coalesce(greatest(0, extract(
+        epoch FROM clock_timestamp() - min(next_check_at) FILTER (WHERE next_check_at <= clock_timestamp()))), 0)::float8
+    FROM tasks WHERE workspace = $1::uuid AND state = '{state}' GROUP BY priority"""
+    for state in LIVE
+)
+LEASES: Final = """
+SELECT worker_id, count(*) FROM tasks
+WHERE workspace = $1::uuid AND state IN ('running', 'analyzing') AND next_check_at > clock_timestamp() GROUP BY worker_id"""
+COUNTS: Final = " UNION ALL ".join(
+    f"SELECT '{state}', count(*) FROM tasks WHERE workspace = $1::uuid AND state = '{state}'" for state in LIVE
+)
+
+_RECORDS: Final = TypeAdapter(list[TaskRecord])
+_EVENTS: Final = TypeAdapter(list[EventRecord])
+
+
+class PostgresReads:
+    """`ports.Reads`."""
+
+    def __init__(self, database: Database) -> None:
+        """`database`: as any role."""
+        self._database = database
+
+    def tasks(self, workspace: UUID, filters: TaskFilter) -> list[TaskRecord]:
+        """See ports.Reads."""
+        chosen, params = _chosen(filters)
+        rows = self._database.run(MANY.format(chosen=chosen), str(workspace), *params)
+        return _RECORDS.validate_json(joined(rows)) if rows else []
+
+    def task(self, workspace: UUID, task: UUID) -> TaskRecord | None:
+        """See ports.Reads."""
+        rows = self._database.run(ONE, str(workspace), str(task))
+        return _RECORDS.validate_json(joined(rows))[0] if rows else None
+
+    def resolve_id(self, workspace: UUID, ending: str) -> list[UUID]:
+        """See ports.Reads."""
+        digits = ending.lower().replace("-", "")
+        if not digits or not set(digits) <= set("0123456789abcdef"):
+            return []
+        indexed = digits[-ENDING_INDEXED:][::-1]
+        return [row[0] for row in self._database.run(ENDING, str(workspace), indexed + "%", "%" + digits)]
+
+    def events(self, workspace: UUID, task: UUID, after_seq: int = 0) -> list[EventRecord]:
+        """See ports.Reads."""
+        rows = self._database.run(EVENTS, str(workspace), str(task), str(after_seq))
+        return _EVENTS.validate_json(joined(rows)) if rows else []
+
+    def workspace_events(self, workspace: UUID, after: str | None, limit: int) -> list[EventRecord]:
+        """See ports.Reads. A position that is none of ours is read as None: from now on."""
+        place = POSITION.match(after) if after is not None else None
+        if place is None:
+            rows = self._database.run(NEWEST, str(workspace))
+        else:
+            rows = self._database.run(STREAM, str(workspace), *place.groups(), str(limit))
+        return _EVENTS.validate_json(joined(rows)) if rows else []
+
+    def settled(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+        """See ports.Reads."""
+        return frozenset(row[0] for row in self._database.run(SETTLED, uuids(ids))) if ids else frozenset()
+
+    def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
+        """See ports.Reads."""
+        rows = self._database.run(RESULT, str(workspace), str(task), plain(step))
+        return orjson.loads(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def queue(self, workspace: UUID) -> QueueView:
+        """See ports.Reads."""
+        depth = [
+            Depth(state=State(state), priority=priority, tasks=tasks, oldest_seconds=oldest)
+            for state, priority, tasks, oldest in self._database.run(DEPTH, str(workspace))
+        ]
+        depth.sort(key=lambda line: (LIVE.index(line.state), -line.priority))
+        return QueueView(depth=tuple(depth), leases=dict(self._database.run(LEASES, str(workspace))))
+
+    def counts(self, workspace: UUID) -> dict[State, int]:
+        """See ports.Reads."""
+        return {State(state): tasks for state, tasks in self._database.run(COUNTS, str(workspace))}
+
+
+def _chosen(filters: TaskFilter) -> tuple[str, list[str]]:
+    """SQL for the ids of a page, and its parameters from $2 on. The texts are finite: one a set of filters in use."""
+    wanted: list[tuple[str, str]] = []
+    if len(filters.states) == 1:
+        # as a literal, so that the partial index of a rare state can be used
+        wanted.append((f"t.state = '{filters.states[0].value}'", ""))
+    elif filters.states:
+        wanted.append(("t.state = ANY({}::text[])", "{" + ",".join(s.value for s in filters.states) + "}"))
+    if filters.risk is not None:
+        wanted.append(("p.risk = {}::risk", filters.risk.value))
+    if filters.kind is not None:
+        wanted.append(("t.kind = {}", plain(filters.kind)))
+    if filters.tag is not None:
+        wanted.append(("t.tags @> ARRAY[{}]", plain(filters.tag)))
+    if filters.q is not None:
+        wanted.append(("t.text ILIKE {}", "%" + re.sub(r"([\\%_])", r"\\\1", plain(filters.q)) + "%"))
+    if filters.since is not None:
+        wanted.append(("t.id >= {}::uuid", _first_id_of(filters.since.timestamp())))
+    if filters.until is not None:
+        wanted.append(("t.id < {}::uuid", _first_id_of(filters.until.timestamp())))
+    if filters.before is not None:
+        wanted.append(("t.id < {}::uuid", str(filters.before)))
+    params: list[str] = []
+    conditions = ["t.workspace = $1::uuid"]
+    for condition, param in wanted:
+        if "{}" in condition:
+            params.append(param)
+        conditions.append(condition.replace("{}", f"${len(params) + 1}"))
+    params.append(str(filters.limit + 1))
+    plan = JOIN_PLAN if filters.risk is not None else ""
+    return (
+        f"SELECT t.id FROM tasks t {plan} WHERE {' AND '.join(conditions)} ORDER BY t.id DESC LIMIT ${len(params) + 1}::int",
+        params,
+    )
+
+
+def _first_id_of(unix: float) -> str:
+    """The lowest UUIDv7 of a time: ids are ordered by it, to the millisecond."""
+    milliseconds = max(0, min(int(unix * 1000), 0xFFFFFFFFFFFF))
+    return str(UUID(int=milliseconds << 80))
