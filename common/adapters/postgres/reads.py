@@ -61,7 +61,7 @@ JOIN task_events f ON f.task_id = t.id AND f.seq = 1
 ONE: Final = (
     "WITH chosen AS MATERIALIZED (SELECT id FROM tasks WHERE workspace = $1::uuid AND id = $2::uuid)" + _record(outputs=True)
 )
-MANY: Final = "WITH chosen AS MATERIALIZED ({chosen})" + _record(outputs=False)
+RECORDS: Final = _record(outputs=False)
 
 EVENTS: Final = f"""
 SELECT {EVENT_JSON}::text FROM task_events e
@@ -116,7 +116,7 @@ class PostgresReads:
     def tasks(self, workspace: UUID, filters: TaskFilter) -> list[TaskRecord]:
         """See ports.Reads."""
         chosen, params = _chosen(filters)
-        rows = self._database.run(MANY.format(chosen=chosen), str(workspace), *params)
+        rows = self._database.run(f"WITH chosen AS MATERIALIZED ({chosen}){RECORDS}", str(workspace), *params)
         return _RECORDS.validate_json(joined(rows)) if rows else []
 
     def task(self, workspace: UUID, task: UUID) -> TaskRecord | None:
@@ -166,7 +166,7 @@ class PostgresReads:
 
     def counts(self, workspace: UUID) -> dict[State, int]:
         """See ports.Reads."""
-        return {State(state): tasks for state, tasks in self._database.run(COUNTS, str(workspace))}
+        return {State(state): tasks for state, tasks in self._database.run(COUNTS, str(workspace)) if tasks}
 
 
 def _chosen(filters: TaskFilter) -> tuple[str, list[str]]:
