@@ -1,0 +1,134 @@
+"""What a model answered, read with distrust. Pure.
+
+The provider promises the schema; nothing here relies on it. What cannot be read at all is no plan; a risk that cannot
+be read is high (I5). The answer proposes steps, a risk and a priority; it has no say in hosts, floors or approvals.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Final, Literal, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from common.core.task import STEPS_MAX, Json, Risk, Step
+
+LONGEST: Final = 200_000  # characters; the longest plan is a tenth of that
+SUMMARY_MAX: Final = 500
+_KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class PlannedStep(BaseModel):
+    """A step as the model writes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(description="[a-z][a-z0-9_]{0,31}")
+    action: str = Field(description="name of an action")
+    # Argument schemas differ by action and are open, which structured answers do not allow: so JSON inside a string.
+    args: str = Field(description="the arguments, a JSON object written as a string")
+
+
+class Wanted(BaseModel):
+    """The form of the answer that is asked for; its JSON Schema goes to the provider."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str = Field(description="snake_case")
+    summary: str = Field(description="one sentence")
+    risk: Literal["low", "medium", "high", "critical"]
+    confidence: float = Field(description="0 to 1")
+    priority: int = Field(description="0 to 9")
+    steps: list[PlannedStep]
+
+
+def _risk(value: object) -> Risk:
+    return Risk(value) if isinstance(value, str) and value in set(Risk) else Risk.HIGH
+
+
+def _kind(value: object) -> str:
+    return value if isinstance(value, str) and _KIND.fullmatch(value) else "other"
+
+
+def _summary(value: object) -> str:
+    return _CONTROL.sub(" ", value)[:SUMMARY_MAX].strip() if isinstance(value, str) else ""
+
+
+def _priority(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9 else None  # noqa: PLR2004 - API.md's range
+
+
+def _confidence(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 0.0
+
+
+class _ReadStep(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    action: str = Field(min_length=1, max_length=64)
+    args: str | dict[str, Json] = "{}"
+
+
+class Proposal(BaseModel):
+    """The answer as far as it could be read. What decides nothing is mended; a wrong step is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Annotated[str, BeforeValidator(_kind)] = "other"
+    summary: Annotated[str, BeforeValidator(_summary)] = ""
+    risk: Annotated[Risk, BeforeValidator(_risk)] = Risk.HIGH
+    confidence: Annotated[float, BeforeValidator(_confidence)] = 0.0
+    priority: Annotated[int | None, BeforeValidator(_priority)] = None
+    steps: list[_ReadStep] = Field(max_length=STEPS_MAX)
+
+    def planned(self) -> tuple[Step, ...]:
+        """The steps, their arguments read. UnusableError."""
+        try:
+            return tuple(Step(id=step.id, action=step.action, args=_arguments(step.args)) for step in self.steps)
+        except (ValueError, RecursionError) as exc:
+            raise UnusableError("a step cannot be read") from exc
+
+
+class UnusableError(Exception):
+    """The answer is none. The message never quotes it."""
+
+
+def read(text: str) -> Proposal:
+    """The proposal in an answer. UnusableError."""
+    if len(text) > LONGEST:
+        raise UnusableError(f"longer than {LONGEST:,} characters")
+    try:
+        return Proposal.model_validate(_json(text), strict=False)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "/".join(str(part)[:40] for part in first["loc"][:4])
+        raise UnusableError(f"{where}: {first['type']}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise UnusableError("not JSON") from exc
+
+
+def _arguments(args: str | dict[str, Json]) -> dict[str, Json]:
+    found = _json(args) if isinstance(args, str) else args
+    if not isinstance(found, dict):
+        raise ValueError("arguments are an object")  # noqa: TRY004 - as every other fault of an answer
+    return found
+
+
+def _json(text: str) -> Json:
+    """Strict JSON: no NaN, and no key twice, of which two readers would see different ones. ValueError."""
+    found: Json = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key stands twice")
+    return made
