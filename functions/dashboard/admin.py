@@ -12,7 +12,7 @@ from fastapi import Header, Response
 from common import api
 from common.auth import sha256_of
 from common.core.errors import Conflict, FieldError, Invalid, NotFound
-from common.core.installation import parse_setting
+from common.core.installation import SETTINGS, parse_setting
 from common.core.task import State
 from common.ports import WAKE_KINDS, Principal, SettingRow, TokenRow
 from common.web import Who, Wired
@@ -29,7 +29,8 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="the versio
 
 def list_settings(who: Who, wired: Wired) -> api.SettingList:
     """Every setting, the workspace's own or what it inherits from the installation."""
-    return api.SettingList(items=[_setting_view(row) for row in wired.workspace.settings(who.workspace)])
+    rows = {row.name: row for row in wired.workspace.settings(who.workspace)}
+    return api.SettingList(items=[_setting_view(rows.get(name) or _unset(name)) for name in sorted({*rows, *SETTINGS})])
 
 
 def get_setting(name: str, who: Who, wired: Wired, response: Response) -> api.Setting:
@@ -60,7 +61,13 @@ def _setting(name: str, who: Principal, wired: Wired) -> SettingRow:
     for row in wired.workspace.settings(who.workspace):
         if row.name == name:
             return row
+    if name in SETTINGS:  # known, and set nowhere yet
+        return _unset(name)
     raise NotFound(f"no setting {name[:64]!r}")
+
+
+def _unset(name: str) -> SettingRow:
+    return SettingRow(name=name, version=0, value=None, inherited=True)
 
 
 def _expected(if_match: str | None) -> int:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from common import api
+from common.analysis.recipes import RECIPES
 from common.auth import ROLES, reaches, require
 from common.core.errors import NotFound
-from common.core.task import RISKS, TERMINAL, Attempt, Json, Lang, OutcomeKind, State, Step, Task
+from common.core.task import RISKS, TERMINAL, Attempt, Json, Lang, OutcomeKind, Risk, State, Step, Task
 from common.ports import Approval, Principal, TaskFilter, TaskRecord
 from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
@@ -46,6 +48,29 @@ STATIC_FILES: Final = frozenset({"app.css", "app.js", "icon.svg"})
 
 
 # --- what the templates show --------------------------------------------------------------------------------------------
+
+
+class ListQuery(BaseModel):
+    """The list's filters as a form sends them: an empty field narrows nothing, a strange one neither."""
+
+    state: list[State] = Field(default_factory=list)
+    risk: Literal["", "low", "medium", "high", "critical"] = ""
+    kind: str = Field(default="", max_length=100)
+    tag: str = Field(default="", max_length=64)
+    q: str = Field(default="", max_length=200)
+    cursor: str = ""
+
+    def asked(self) -> api.TaskQuery:
+        """The same as the API's query."""
+        return api.TaskQuery(
+            limit=PAGE,
+            cursor=self.cursor or None,
+            state=self.state,
+            risk=Risk(self.risk) if self.risk else None,
+            kind=self.kind or None,
+            tag=self.tag or None,
+            q=self.q or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +149,7 @@ def _status(task: Task, step: Step) -> str:
 
 
 @router.get("/")
-def tasks_page(request: Request, wired: Wired, reader: Reading, query: Annotated[api.TaskQuery, Query()]) -> Response:
+def tasks_page(request: Request, wired: Wired, reader: Reading, query: Annotated[ListQuery, Query()]) -> Response:
     """The list, with its filters in the address."""
     return list_page(request, wired, reader, query)
 
@@ -133,17 +158,14 @@ def list_page(
     request: Request,
     wired: Wired,
     reader: Reader,
-    query: api.TaskQuery,
+    query: ListQuery,
     *,
     draft: str = "",
     preview: api.Preview | None = None,
 ) -> Response:
     """The list; `draft` and `preview`: a text that was only looked at."""
     lang = page_lang(request)
-    narrowed = query.model_copy(update={
-        "limit": PAGE, "q": query.q or None, "kind": query.kind or None, "tag": query.tag or None
-    })  # fmt: skip
-    records, following = tasks.page_of(narrowed, reader.who, wired)
+    records, following = tasks.page_of(query.asked(), reader.who, wired)
     counts = wired.reads.counts(reader.who.workspace)
     return render(
         request,
@@ -172,7 +194,7 @@ def _without(request: Request, *names: str) -> str:
     return f"?{request.url.remove_query_params([*names, 'lang']).query}"
 
 
-def _tabs(request: Request, query: api.TaskQuery, counts: dict[State, int]) -> list[Tab]:
+def _tabs(request: Request, query: ListQuery, counts: dict[State, int]) -> list[Tab]:
     tabs = []
     for name, states in TABS:
         plain = _without(request, "cursor", "state")
@@ -197,7 +219,7 @@ async def preview_page(request: Request, wired: Wired, forward: forms.Forwarding
     preview = api.Preview.model_validate(answer.body)
 
     def page() -> Response:
-        return list_page(request, wired, forward.reader, api.TaskQuery(), draft=str(body["text"]), preview=preview)
+        return list_page(request, wired, forward.reader, ListQuery(), draft=str(body["text"]), preview=preview)
 
     return await run_in_threadpool(page)
 
@@ -297,7 +319,7 @@ async def live(request: Request, wired: Wired, reader: Reading, serving: Serving
 def settings_page(request: Request, wired: Wired, reader: Reading) -> Response:
     """Every setting, each in a form of its own."""
     require(reader.who, "admin")
-    items = admin.list_settings(reader.who, wired).items
+    items = [item for item in admin.list_settings(reader.who, wired).items if item.name != "pause"]  # it has a button
     inbox = _waiting(wired.reads.counts(reader.who.workspace))
     return render(request, wired, "settings.html", reader, items=items, inbox=inbox)
 
@@ -341,7 +363,7 @@ async def shown_once(request: Request, wired: Wired, forward: forms.Forwarding, 
 def recipes_page(request: Request, wired: Wired, reader: Reading) -> Response:
     """What can be asked for without a model."""
     inbox = _waiting(wired.reads.counts(reader.who.workspace))
-    return render(request, wired, "recipes.html", reader, inbox=inbox)
+    return render(request, wired, "recipes.html", reader, recipes=[r.id for r in RECIPES], inbox=inbox)
 
 
 # --- open to everybody --------------------------------------------------------------------------------------------------
@@ -350,7 +372,8 @@ def recipes_page(request: Request, wired: Wired, reader: Reading) -> Response:
 @router.get("/docs")
 def docs_page(request: Request, wired: Wired) -> Response:
     """The contract, to read."""
-    return render(request, wired, "docs.html", None, contract=document(base_of(wired.settings)))
+    return render(request, wired, "docs.html", None, contract=document(base_of(wired.settings)),
+        origin=wired.settings.public_url.rstrip("/"))
 
 
 @router.get("/static/{path:path}")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -80,7 +81,7 @@ def render(
         shown=shown,
         reader=reader,
         path=request.url.path,
-        other_lang_url=_other_lang_url(request, lang),
+        other_lang_url=_other_lang_url(request, lang, base_of(wired.settings)),
         flash=flash,
         pause=pause,
         **values,
@@ -99,9 +100,12 @@ def _t(lang: Lang, key: str, /, **values: object) -> str:
     return t(key, lang, **values)
 
 
-def _other_lang_url(request: Request, lang: Lang) -> str:
-    """This page in the other language."""
-    return "?" + str(request.url.include_query_params(lang="ko" if lang == "en" else "en").query)
+def _other_lang_url(request: Request, lang: Lang, base: str) -> str:
+    """This page in the other language; of what a form showed, the front page."""
+    other = "ko" if lang == "en" else "en"
+    if request.method != "GET":
+        return f"{base}/?lang={other}"
+    return f"{base}{quote(request.url.path)}?{request.url.include_query_params(lang=other).query}"
 
 
 def zone_of(wired: Container, reader: Reader | None) -> ZoneInfo:

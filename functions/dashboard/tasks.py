@@ -218,7 +218,7 @@ def _cancelled(task: Task, note: str | None, who: Principal, wired: Wired) -> bo
     """Whether the write met the state that was looked at."""
     if task.state in TERMINAL:
         raise IllegalTransition("cancelled", task.state)
-    actor = str(who.person)
+    actor = f"person:{who.person}"
     if task.state in LEASED:
         return wired.queue.request_cancel(who.workspace, task.id, note, actor)
     change = move(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(note=note))
