@@ -542,7 +542,9 @@ class NotAnswered:
 class Analyzer(Protocol):
     """Reads a task and says how to do it."""
 
-    has_model: bool  # whether there is a model to ask, and so a failed plan may be thought over again
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model to ask now, and so a failed plan may be thought over again. A key may come and go."""
 
     def analyze(self, question: Question) -> Answer | NotAnswered:
         """Never raises what it can say in a NotAnswered."""

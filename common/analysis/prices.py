@@ -37,7 +37,8 @@ def worst_case(call: Call) -> int:
 def cost(model: str, usage: Usage) -> int:
     """What a call cost. UnknownPriceError.
 
-    The table counts cache tokens as part of the input, the API's usage beside it. Whatever was written to the cache is priced for one hour: that is the only kind asked for, and the dearer one.
+    The table counts cache tokens as part of the input, the API's usage beside it. Whatever was written to the cache is
+    priced for one hour: that is the only kind asked for, and the dearer one.
     """
     import genai_prices  # noqa: PLC0415 - 40 ms that only a paid call needs
 
