@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-from urllib.parse import quote
 
 import click
 
@@ -30,9 +30,7 @@ def database_url(options: Options) -> str:
     given = os.environ.get("AIW_DATABASE_URL")
     if given and not options.chosen:
         return given
-    cluster = (options.data / "postgres").resolve()
-    for folder in (cluster, options.data / "run"):
-        socket = folder / ".s.PGSQL.5432"
-        if socket.exists():
-            return f"postgresql+pg8000://aiw@/aiw?unix_sock={quote(str(socket), safe='/')}"
-    raise Stop(UNREACHABLE, "cli.migrate.no_database", data=options.data)
+    try:
+        return str(json.loads((options.data / "run" / "server.json").read_text())["database_url"])
+    except (OSError, ValueError, KeyError) as exc:
+        raise Stop(UNREACHABLE, "cli.migrate.no_database", data=options.data) from exc
