@@ -29,12 +29,13 @@ class Turn:
 class ClaimLoop:
     """Takes turns until a claim that began after the last wake has left nothing behind. Any thread may call it.
 
-    No wake is lost: a wake that finds a loop running leaves a flag under the lock under which the loop decides to end, and
-    the flag is taken down before a claim begins, never after. So whatever was committed before a wake is seen by a claim.
+    No wake is lost: one that finds a loop running leaves a flag, under the lock under which the loop decides to end,
+    and the flag is taken down before a claim begins, never after. So what was committed before a wake is seen by a
+    claim.
     """
 
     def __init__(self, turn: Callable[[], Turn], clock: Clock, help_wanted: Callable[[], None]) -> None:
-        """`turn` claims once and works it off. `help_wanted` publishes a wake, so that others may help; must not raise."""
+        """`turn` claims once and works it off. `help_wanted` publishes a wake, so that others help; must not raise."""
         self._turn = turn
         self._clock = clock
         self._help_wanted = help_wanted
@@ -55,7 +56,7 @@ class ClaimLoop:
                 self._woken = True
                 return None
             if self._draining:
-                raise Unavailable("this replica is stopping")  # noqa: EM101, TRY003 - said once, here
+                raise Unavailable("this replica is stopping")
             self._running = True
         try:
             return self._loop(self._clock.monotonic() + budget_seconds)

@@ -1,7 +1,8 @@
 """Carries wakes from the stream to the functions: `POST /` to each function that has something to look at.
 
-It decides nothing and knows no task. Wakes may be lost, doubled or forged; what it must do is to keep knocking: at every
-function at the start, at one that failed until it answers, at each by the time that it asked for, at `schedule` every minute.
+It decides nothing and knows no task. Wakes may be lost, doubled or forged; what it must do is to keep knocking: at
+every function at the start, at one that failed until it answers, at each by the time that it asked for, at `schedule`
+every minute.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ TARGETS: Final[Mapping[str, tuple[FunctionName, ...]]] = {
 }
 
 GAP: Final = 0.003  # seconds between two requests to a function: under load a wake stands for all that came meanwhile
-JOIN_AFTER: Final = 0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
+JOIN_AFTER: Final = (
+    0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
+)
 PARALLEL: Final = 8  # requests in flight to one function: each of its replicas may hold one for its whole time budget
 BACKOFF_MIN: Final = 0.1
 BACKOFF_MAX: Final = 5.0

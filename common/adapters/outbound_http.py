@@ -1,8 +1,9 @@
-"""Requests to the world, so that a plan cannot reach inside: one resolution, checked and pinned; size, time, hops limited.
+"""Requests to the world, so that a plan cannot reach inside: one resolution, checked and pinned; size and time limited.
 
-On httpcore2, the engine of httpx2, because only there a connection can be told which address to take: the name stays in the
-URL (Host, SNI and the certificate are checked against it), the address is the one that was checked, and every read and
-write ends by one deadline. No connection is kept: a stale one that breaks would look like an effect that may have happened.
+On httpcore2, the engine of httpx2, because only there a connection can be told which address to take: the name stays
+in the URL (Host, SNI and the certificate are checked against it), the address is the one that was checked, and every
+read and write ends by one deadline. No connection is kept: a stale one that breaks would look like an effect that may
+have happened.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin
 
@@ -23,6 +23,7 @@ import httpcore2
 import httpx2
 
 from common.actions.address import Address, is_public, parse
+from common.adapters.pinned import Pinned, Trip
 from common.core.policy import Policy
 from common.ports import HttpFailure, HttpRequest, HttpResponse
 
@@ -36,8 +37,8 @@ _FOLLOWS: Final = frozenset({"GET", "HEAD"})  # any other method meant the addre
 _UNPACK: Final = 32 + zlib.MAX_WBITS  # zlib finds out by itself whether it is gzip or zlib
 # Of the connection, not of the request: a plan that could set them could speak to another host than the one checked.
 _OURS: Final = frozenset({
-    "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",
+    "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te",
+    "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
 
 
@@ -56,7 +57,7 @@ class OutboundHttp:
         resolve: Resolve = resolve,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`forbidden`: (host, port) of our own parts, refused whatever the settings list. `ssl_context` None: the system's CAs."""
+        """`forbidden`: (host, port) of our own parts, refused even if listed. `ssl_context` None: the system's CAs."""
         self._forbidden = forbidden
         self._resolve = resolve
         self._ssl_context = ssl_context
@@ -67,7 +68,7 @@ class OutboundHttp:
 
         To another origin nothing goes along but Accept.
         """
-        trip = _Trip(time.monotonic() + request.timeout)
+        trip = Trip(time.monotonic() + request.timeout)
         target = _parsed(request.url, sent=False)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
         trusted = target if request.from_settings else None
@@ -84,10 +85,10 @@ class OutboundHttp:
             target = following
         raise HttpFailure("too_many_redirects", sent=True, detail=f"more than {REDIRECTS_MAX} redirects")
 
-    # --- where to -----------------------------------------------------------------------------------------------------
+    # --- where to ---------------------------------------------------------------------------------------------------
 
-    def _addresses(self, target: Address, policy: Policy, trip: _Trip, *, trusted: bool) -> list[str]:
-        """The addresses of a target, once, each of them allowed. One that is not refuses all: which one is taken is chance."""
+    def _addresses(self, target: Address, policy: Policy, trip: Trip, *, trusted: bool) -> list[str]:
+        """The addresses of a target, asked for once. One that is not allowed refuses all: which is taken is chance."""
         listed = policy.host(target.host, target.port)
         inside_allowed = trusted or (listed is not None and listed.port is not None)
         found = self._resolved(target, trip)
@@ -100,7 +101,7 @@ class OutboundHttp:
                 raise HttpFailure("refused_address", sent=trip.sent, detail=detail)
         return found
 
-    def _resolved(self, target: Address, trip: _Trip) -> list[str]:
+    def _resolved(self, target: Address, trip: Trip) -> list[str]:
         try:
             return [str(ipaddress.ip_address(target.host))]
         except ValueError:
@@ -113,14 +114,15 @@ class OutboundHttp:
         mapped = getattr(address, "ipv4_mapped", None) or address
         here = mapped.is_loopback or mapped.is_unspecified  # 0.0.0.0 connects to this machine
         return any(
-            port == target.port and (host in {target.host, str(mapped)} or (here and host in {"localhost", "127.0.0.1", "::1"}))
+            port == target.port
+            and (host in {target.host, str(mapped)} or (here and host in {"localhost", "127.0.0.1", "::1"}))
             for host, port in self._forbidden
         )
 
-    # --- the exchange -------------------------------------------------------------------------------------------------
+    # --- the exchange -----------------------------------------------------------------------------------------------
 
     def _exchange(
-        self, request: HttpRequest, target: Address, headers: dict[str, str], addresses: list[str], trip: _Trip
+        self, request: HttpRequest, target: Address, headers: dict[str, str], addresses: list[str], trip: Trip
     ) -> tuple[int, dict[str, str], bytes]:
         wanted = {"User-Agent": "ai-workflow-24h", "Accept": "*/*", "Accept-Encoding": "gzip"}
         named = {name.lower() for name in headers}
@@ -130,12 +132,15 @@ class OutboundHttp:
             content = b""  # with a length of 0: many servers answer 411 without one
         with (
             httpcore2.ConnectionPool(
-                ssl_context=self._tls() if target.scheme == "https" else None, network_backend=_Pinned(addresses, trip)
+                ssl_context=self._tls() if target.scheme == "https" else None, network_backend=Pinned(addresses, trip)
             ) as pool,
             pool.stream(
                 request.method,
                 target.url,
-                headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in {**sent, "Connection": "close"}.items()],
+                headers=[
+                    (name.encode("ascii"), value.encode("latin-1"))
+                    for name, value in {**sent, "Connection": "close"}.items()
+                ],
                 content=content,
                 extensions={"timeout": {"connect": request.timeout, "read": request.timeout, "write": request.timeout}},
             ) as response,
@@ -154,85 +159,6 @@ class OutboundHttp:
             return self._ssl_context
 
 
-@dataclass(slots=True)
-class _Trip:
-    """One request through all its hops: when it must be over, and whether anything of it has left."""
-
-    deadline: float
-    sent: bool = False
-
-    def left(self) -> float:
-        """Seconds, never 0 or less: a socket takes 0 for "do not wait", and would then say so in other words."""
-        return max(0.001, self.deadline - time.monotonic())
-
-
-class _Stream(httpcore2.NetworkStream):
-    """A connection whose every operation ends by the trip's deadline, and which notes the request's first byte."""
-
-    def __init__(self, stream: httpcore2.NetworkStream, trip: _Trip) -> None:
-        self._stream = stream
-        self._trip = trip
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline is the timeout
-        if time.monotonic() >= self._trip.deadline:
-            raise httpcore2.ReadTimeout
-        return self._stream.read(max_bytes, self._trip.left())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - as above
-        channel: socket.socket = self._stream.get_extra_info("socket")
-        view = memoryview(buffer)
-        while view:  # the engine's own loop would give each piece the whole time again
-            if time.monotonic() >= self._trip.deadline:
-                raise httpcore2.WriteTimeout
-            channel.settimeout(self._trip.left())
-            self._trip.sent = True
-            try:
-                view = view[channel.send(view) :]
-            except TimeoutError as exc:
-                raise httpcore2.WriteTimeout from exc
-            except OSError as exc:
-                raise httpcore2.WriteError from exc
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None  # noqa: ARG002 - as above
-    ) -> httpcore2.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._trip.left()), self._trip)
-
-    def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
-
-
-class _Pinned(httpcore2.NetworkBackend):
-    """Connects to the addresses that were checked, whatever the name resolves to by now."""
-
-    def __init__(self, addresses: list[str], trip: _Trip) -> None:
-        self._addresses = addresses
-        self._trip = trip
-        self._backend = httpcore2.SyncBackend()
-
-    def connect_tcp(  # noqa: PLR0913 - httpcore2's signature
-        self,
-        host: str,  # noqa: ARG002 - the name; see the class
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002 - the deadline is the timeout
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.NetworkStream:
-        for address in self._addresses[:-1]:
-            # Nothing was sent to one that does not answer, so the next may be tried; half of the time is for those after it.
-            try:
-                return _Stream(
-                    self._backend.connect_tcp(address, port, self._trip.left() / 2, local_address, socket_options), self._trip
-                )
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                continue
-        last = self._backend.connect_tcp(self._addresses[-1], port, self._trip.left(), local_address, socket_options)
-        return _Stream(last, self._trip)
-
-
 def _odd(address: IpAddress) -> bool:
     """Global by the registry, yet nobody's server: reserved, IPv4-compatible, local NAT64, the old site-local."""
     return address.is_reserved or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
@@ -245,8 +171,8 @@ def _parsed(url: str, *, sent: bool) -> Address:
         raise HttpFailure("refused_address", sent=sent, detail=f"the address {exc}") from exc
 
 
-def _in_time(ask: Callable[[], list[str]], trip: _Trip) -> list[str]:
-    """The system's resolver cannot be interrupted, so it is asked in a thread that is left behind if it takes too long."""
+def _in_time(ask: Callable[[], list[str]], trip: Trip) -> list[str]:
+    """The system's resolver cannot be interrupted, so it is asked in a thread that is left behind if it is too slow."""
     answer: list[list[str]] = []
 
     def asked() -> None:
@@ -285,7 +211,7 @@ def _unpacked(body: bytes) -> bytes:
 
 
 @contextmanager
-def _translated(trip: _Trip) -> Iterator[None]:
+def _translated(trip: Trip) -> Iterator[None]:
     """The one place where the engine's errors become ours; the cause is kept, `sent` is what really happened."""
     try:
         yield
@@ -294,18 +220,10 @@ def _translated(trip: _Trip) -> Iterator[None]:
     except httpcore2.TimeoutException as exc:
         raise HttpFailure("timeout", sent=trip.sent, detail="no whole answer in time") from exc
     except httpcore2.ConnectError as exc:
-        if _of_tls(exc):
+        if trip.in_handshake:
             raise HttpFailure("tls_failed", sent=trip.sent, detail="no trusted connection") from exc
         raise HttpFailure("connect_failed", sent=trip.sent, detail="nobody accepts a connection there") from exc
     except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as exc:
         raise HttpFailure("reset", sent=trip.sent, detail="the connection broke before a whole answer") from exc
     except (UnicodeError, ValueError) as exc:
         raise HttpFailure("reset", sent=trip.sent, detail="a header cannot be written") from exc
-
-
-def _of_tls(exc: BaseException | None) -> bool:
-    while exc is not None:
-        if isinstance(exc, ssl.SSLError | ssl.CertificateError):
-            return True
-        exc = exc.__cause__
-    return False

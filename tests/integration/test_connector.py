@@ -42,7 +42,19 @@ class Valkey:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.process = subprocess.Popen(
-            [valkey_server(), "--port", "0", "--unixsocket", "v.sock", "--dir", ".", "--save", "", "--appendonly", "no"],
+            [
+                valkey_server(),
+                "--port",
+                "0",
+                "--unixsocket",
+                "v.sock",
+                "--dir",
+                ".",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
         )
@@ -71,7 +83,7 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
         except (redis.RedisError, OSError):
             time.sleep(0.01)
         time.sleep(0.005)
-    raise AssertionError("it did not happen in time")  # noqa: EM101, TRY003 - a test's own words
+    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture
@@ -225,7 +237,7 @@ def test_sigterm_ends_it_after_what_is_in_flight(
     assert b'"event":"connector_stopped"' in lines
 
 
-# --- the notifier -----------------------------------------------------------------------------------------------------
+# --- the notifier ---------------------------------------------------------------------------------------------------
 
 
 def entries(valkey: Valkey) -> list[object]:
@@ -276,9 +288,7 @@ def test_a_silent_redis_costs_half_a_second_once_a_second() -> None:
     """A Redis that accepts and says nothing: publish never raises, and only one call a second tries."""
     now = [100.0]
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        notifier = RedisNotifier(
-            f"redis://127.0.0.1:{silent.getsockname()[1]}", "analyze", monotonic=lambda: now[0]
-        )
+        notifier = RedisNotifier(f"redis://127.0.0.1:{silent.getsockname()[1]}", "analyze", monotonic=lambda: now[0])
         began = time.monotonic()
         notifier.publish(["aiw.task.received"])
         first = time.monotonic() - began
@@ -317,7 +327,7 @@ def test_the_reading_end_says_when_redis_is_away() -> None:
         asyncio.run(read())
 
 
-# --- the client ---------------------------------------------------------------------------------------------------------
+# --- the client -----------------------------------------------------------------------------------------------------
 
 
 def posted(door: Door, times: int = 1) -> list[WakeAnswer | None]:

@@ -47,6 +47,7 @@ class Scene:
     calls: int = 0
 
     def __post_init__(self) -> None:
+        """Make the loop."""
         self.loop = ClaimLoop(self._turn, self.clock, self._help)
 
     def _turn(self) -> Turn:
@@ -199,7 +200,7 @@ def eager_switches() -> Iterator[None]:
 @pytest.mark.parametrize("seed", range(20))
 def test_no_wake_is_lost_between_threads(seed: int) -> None:
     """I1: whoever commits and then wakes finds its work done once all wakes have been answered, in any interleaving."""
-    draw = random.Random(seed)  # noqa: S311 - a seeded test
+    draw = random.Random(seed)
     due: set[int] = set()
     done: set[int] = set()
     at_once = 0

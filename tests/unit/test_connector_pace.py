@@ -137,13 +137,14 @@ def test_every_kind_reaches_the_functions_that_the_design_names() -> None:
     assert woken == set(FUNCTIONS) - {"schedule"}
 
 
-# --- the connector over fakes -----------------------------------------------------------------------------------------
+# --- the connector over fakes ---------------------------------------------------------------------------------------
 
 
 class Script:
     """Wakes as told: each item is what one read returns or raises; then it blocks."""
 
-    def __init__(self, *items: frozenset[str] | None | Exception) -> None:
+    def __init__(self, *items: frozenset[str] | Exception | None) -> None:
+        """`items`: what the reads return or raise, in order."""
         self.items = list(items)
 
     async def read(self) -> frozenset[str] | None:

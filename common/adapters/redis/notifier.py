@@ -37,7 +37,7 @@ class RedisNotifier:
         self._down = False
 
     def publish(self, kinds: Sequence[str]) -> None:
-        """One XADD with all the kinds. Never raises; while Redis is away one try a second, the other calls return at once."""
+        """One XADD with all the kinds. Never raises; while Redis is away one call a second tries, the others return."""
         if not kinds or not self._may_try():
             return
         try:
@@ -81,7 +81,7 @@ class RedisNotifier:
                     socket_timeout=_TIMEOUT,
                     socket_connect_timeout=_TIMEOUT,
                     protocol=2,
-                    # A connection that a restarted Redis has closed is opened anew, once; a silent Redis is not waited for twice.
+                    # A connection that a restarted Redis has closed is opened anew, once; a silent one is not.
                     retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
                 )
             return self._client

@@ -72,7 +72,7 @@ class RedisWakes:
 
 
 def _kinds(found: object) -> frozenset[str]:
-    """The kinds in an answer of XREADGROUP; anybody may have written the entries, so what does not fit is passed over."""
+    """The kinds in an answer of XREADGROUP; anybody may have written entries, so what does not fit is passed over."""
     kinds: set[str] = set()
     for stream in found if isinstance(found, list) else ():
         for _, fields in stream[1]:
