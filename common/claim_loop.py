@@ -11,6 +11,7 @@ from typing import Final
 from common.api import WakeAnswer
 from common.core.errors import Unavailable
 from common.ports import Clock
+from common.telemetry import count_turn
 
 # Calls for help closer together than this say nothing new: whoever heard the first one makes full claims of its own.
 HELP_GAP: Final = 0.1  # seconds
@@ -83,10 +84,12 @@ class ClaimLoop:
         while True:
             with self._lock:
                 self._woken = False  # before the claim: what is committed from here on raises it again
+            began = self._clock.monotonic()
             turn = self._turn()
+            now = self._clock.monotonic()
+            count_turn(turn.claimed, now - began)
             claimed += turn.claimed
             done += turn.done
-            now = self._clock.monotonic()
             if turn.wake_in_ms is not None:
                 look_at = min(look_at, now + turn.wake_in_ms / 1000)
             if turn.full:

@@ -224,15 +224,12 @@ class Connector:
 
 async def serve(settings: Settings) -> None:
     """Connect stream and functions, until SIGTERM or SIGINT."""
-    # Its own composition root: a connector needs neither the database nor anything else that wiring.py would import.
-    from common.adapters.redis.wakes import RedisWakes  # noqa: PLC0415 - as above
-    from common.adapters.wake_client import WakeClient  # noqa: PLC0415 - as above
+    from common.wiring import connect  # noqa: PLC0415 - the rest of this module needs none of what wiring imports
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    wakes = RedisWakes(settings.redis_url) if settings.redis_url else None
-    client = WakeClient(settings.function_url, timeout=settings.wake_seconds + 15)
+    wakes, client = connect(settings)
     note("connector_started", pid=os.getpid())
     try:
         await Connector(wakes, client.post).run(stop)

@@ -16,6 +16,7 @@ from collections import Counter as CountOf
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Final
 
@@ -155,7 +156,8 @@ class Metrics:
         self._wakes = _Labelled(
             Counter("aiw_wakes", "Wakes served, by function and answer", ["function", "answer"], registry=registry)
         )
-        self._claimed = _Labelled(Counter("aiw_claimed_tasks", "Tasks claimed", ["function"], registry=registry))
+        self._claims = Counter("aiw_claims", "Claims, with or without a task", registry=registry)
+        self._claimed = Counter("aiw_claimed_tasks", "Tasks claimed", registry=registry)
         self._transitions = _Labelled(Counter("aiw_transitions", "Transitions applied", ["kind"], registry=registry))
         self._attempts = _Labelled(Counter("aiw_attempts", "Attempts ended", ["outcome"], registry=registry))
         self._refusals = _Labelled(
@@ -168,24 +170,20 @@ class Metrics:
             "aiw_request_seconds", "Time to an answer", ["function"], registry=registry, buckets=_REQUEST_BUCKETS
         )
         self._claim_seconds = Histogram(
-            "aiw_claim_seconds", "Time of one claim", ["function"], registry=registry, buckets=_CLAIM_BUCKETS
+            "aiw_claim_seconds", "Time of one claim and its work", registry=registry, buckets=_CLAIM_BUCKETS
         )
-        self._build = Info("aiw_build", "What runs here", registry=registry)
-        self._seconds: dict[tuple[Histogram, str], Histogram] = {}
-
-    def built(self, *, version: str, function: str) -> None:
-        """What runs here."""
-        self._build.info({"version": version, "function": function})
+        self._request_children: dict[str, Histogram] = {}
+        Info("aiw_build", "What runs here", registry=registry).info({"version": _version()})
 
     def wake(self, function: str, answer: str) -> None:
         """A wake was answered: `ran`, `joined` or `failed`."""
         self._wakes.add(1, function, answer)
 
-    def claim(self, function: str, tasks: int, seconds: float) -> None:
-        """A claim returned so many tasks, after so many seconds."""
-        if tasks:
-            self._claimed.add(tasks, function)
-        self._observe(self._claim_seconds, function, seconds)
+    def claim(self, tasks: int, seconds: float) -> None:
+        """A claim returned so many tasks, and was worked off after so many seconds."""
+        self._claims.inc()
+        self._claimed.inc(tasks)
+        self._claim_seconds.observe(seconds)
 
     def transitions(self, kinds: Mapping[str, int]) -> None:
         """How many transitions of each kind were applied."""
@@ -203,13 +201,17 @@ class Metrics:
     def request(self, function: str, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route`: its name or template, never a path."""
         self._requests.add(1, function, route, str(status))
-        self._observe(self._request_seconds, function, seconds)
-
-    def _observe(self, histogram: Histogram, function: str, seconds: float) -> None:
-        child = self._seconds.get((histogram, function))
+        child = self._request_children.get(function)
         if child is None:
-            child = self._seconds[(histogram, function)] = histogram.labels(function)
+            child = self._request_children[function] = self._request_seconds.labels(function)
         child.observe(seconds)
+
+
+def _version() -> str:
+    try:
+        return version("ai-workflow-24h")
+    except PackageNotFoundError:
+        return "source"
 
 
 @cache
@@ -227,6 +229,11 @@ def serve_metrics(port: int) -> None:
 def count_transitions(kinds: Iterable[str]) -> None:
     """Transitions were applied: the kind of each."""
     metrics().transitions(CountOf(kinds))
+
+
+def count_turn(claimed: int, seconds: float) -> None:
+    """A claim was worked off."""
+    metrics().claim(claimed, seconds)
 
 
 def count_attempt(outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from common.actions.catalogue import Catalogue
 from common.adapters.outbound_http import OutboundHttp
@@ -17,12 +18,16 @@ from common.adapters.postgres.queue import PostgresQueue
 from common.adapters.postgres.reads import PostgresReads
 from common.adapters.postgres.workspace import PostgresWorkspace
 from common.adapters.redis.notifier import NoNotifier, RedisNotifier
+from common.adapters.redis.wakes import RedisWakes
 from common.adapters.system_clock import SystemClock
+from common.adapters.wake_client import WakeClient
 from common.analysis import choose
 from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.after_step import Limits
 from common.ports import Analyzer, Approvals, Budget, Clock, Http, Notifier, People, Queue, Reads, Workspace
+
+WAKE_MARGIN: Final = 15  # seconds that a wake's answer may take beyond its time budget: the last turn is worked off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +83,9 @@ def bootstrap(settings: Settings) -> Container:
         ready=database.ready,
         close=database.close,
     )
+
+
+def connect(settings: Settings) -> tuple[RedisWakes | None, WakeClient]:
+    """What the connector works with: the stream's reading end (None without Redis), and the functions' door."""
+    wakes = RedisWakes(settings.redis_url) if settings.redis_url else None
+    return wakes, WakeClient(settings.function_url, timeout=settings.wake_seconds + WAKE_MARGIN)
