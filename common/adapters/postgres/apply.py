@@ -55,9 +55,11 @@ WITH wanted AS MATERIALIZED (
             SELECT FROM step_attempts b WHERE b.task_id = w.task_id AND b.step_id = w.step_id AND b.number <> w.number
             AND (b.outcome IS NULL OR b.outcome = 'done' OR (b.outcome = 'unknown' AND b.effect = 'non_idempotent'))) AS it
     ) clash
-    -- a stale rescue only guessed: it speaks for no attempt that is not lost
+    -- A stale rescue only guessed: it speaks for no attempt that is not lost. A person's word counts with its
+    -- transition or not at all. What is left of the stale ones is the worker's, who was there.
     WHERE a.task_id = w.task_id AND a.step_id = w.step_id AND a.number = w.number
-    AND (h.task_id IS NOT NULL OR NOT w.only_if_due) AND (a.outcome IS NULL
+    AND (h.task_id IS NOT NULL OR (NOT w.only_if_due AND w.decided_by IS NULL))
+    AND (a.outcome IS NULL
         OR (a.outcome = 'unknown' AND a.decided_by IS NULL AND (h.task_id IS NULL OR w.decided_by IS NOT NULL)))
 ), whole AS (
     INSERT INTO step_attempts (task_id, step_id, number, plan_number, lease_no, effect, idempotency_key, args_sha256,

@@ -133,9 +133,11 @@ def _decide(session: Session, decision: Decision, then: Transition, *, self_allo
     if not locked or not asked:
         return Verdict.STALE
     approval, requested_by, required, is_open, in_time, already = asked[0]
+    if not is_open:
+        return Verdict.STALE
     if already:
         return Verdict.ALREADY
-    if locked[0][0] != "awaiting_approval" or not is_open:
+    if locked[0][0] != "awaiting_approval":
         return Verdict.STALE
     if not in_time:
         return Verdict.EXPIRED
