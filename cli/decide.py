@@ -90,7 +90,12 @@ def show_approval(screen: Screen, waits: ApprovalView) -> None:
 @click.pass_context
 def cancel(ctx: click.Context, task_id: str, note: str | None) -> int:
     """End a task; what already runs is not torn off in the middle."""
-    return _note(ctx, task_id, "cancel", {"note": note})
+    client, screen = means(ctx)
+    task = cast("TaskView", client.post(f"/tasks/{identifier(task_id, ctx)}/cancel", {"note": note}))
+    _after(client, screen, task, wait=False)
+    if task["state"] != "cancelled":
+        screen.tell("cli.cancel.asked")
+    return 0
 
 
 @command("retry")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from contextlib import suppress
 from decimal import Decimal
+from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -28,6 +31,8 @@ def demo(ctx: click.Context, leave: bool) -> int:  # noqa: FBT001 - click's
     """Run the scenes; exit 1 if one sentence is not so."""
     options = ctx.ensure_object(Options)
     screen = Screen(options.lang, as_json=options.json)
+    # Asked to end, it takes its stack with it: what runs in a session of its own would stay.
+    signal.signal(signal.SIGTERM, _interrupt)
     stack, target = DemoStack(options), CountingTarget()
     try:
         screen.tell("demo.starting", data=stack.options.data)
@@ -42,12 +47,18 @@ def demo(ctx: click.Context, leave: bool) -> int:  # noqa: FBT001 - click's
         well = _summary(story, time.monotonic() - began)
         if not leave:
             screen.tell("demo.stays")
-            stack.wait()
+            with suppress(KeyboardInterrupt):
+                stack.wait()
     finally:
         screen.tell("demo.stopping")
         target.close()
         stack.stop()
     return 0 if well else REFUSED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _settings(target: CountingTarget) -> dict[str, str]:

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from cli.client import REFUSED, UNREACHABLE, Client, Options, Refusal, Stop
+from cli.client import API, REFUSED, UNREACHABLE, Client, Options, Refusal, Stop
 from cli.command import command, means
 from cli.operate import KEY_FILE
 from cli.screen import Screen, pad
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from cli.answers import Json
 
 FUNCTIONS: Final = ("analyze", "execute", "approve", "schedule", "dashboard")
+API_VERSION: Final = API.rpartition("/v")[2]
 SKEW_SECONDS: Final = 5.0
 LOW_DISK_BYTES: Final = 500 * 1024 * 1024
 SLOW_SECONDS: Final = 1.0
@@ -116,21 +116,13 @@ def _pause(client: Client, screen: Screen) -> Finding:
 
 def _versions(client: Client, screen: Screen) -> Finding:
     document = cast("dict[str, dict[str, str]]", client.get("/openapi.json"))
-    theirs, ours = document["info"]["version"], own_version()
+    theirs = document["info"]["version"]
     return Finding(
         screen.say("cli.doctor.versions"),
-        well=ours in {theirs, "?"},
-        said=screen.say("cli.doctor.version", ours=ours, theirs=theirs, python=platform.python_version()),
+        well=theirs.partition(".")[0] == API_VERSION,
+        said=screen.say("cli.doctor.version", theirs=theirs, python=platform.python_version()),
         mend=screen.say("cli.doctor.mend_version"),
     )
-
-
-def own_version() -> str:
-    """The version of this code, "?" where it is not installed as a package (a clone)."""
-    try:
-        return version("ai-workflow-24h")
-    except PackageNotFoundError:
-        return "?"
 
 
 def _disk(options: Options, screen: Screen) -> Finding:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -121,7 +123,8 @@ def recipes(ctx: click.Context) -> None:
     screen.tell("cli.recipes.heading")
     for recipe in found:
         screen.paragraph(recipe.sentence, first=screen.paint(recipe.name, "bold") + "  ", indent="    ")
-        screen.paragraph(f'./aiw submit "{recipe.example}"', indent="    ", first="    ")
+        # On one line however long it is: it is there to be copied.
+        screen.print(f"    ./aiw submit {shlex.quote(recipe.example)}")
 
 
 @command("settings")
@@ -165,10 +168,14 @@ def _table(screen: Screen, found: list[SettingView]) -> None:
         screen.paragraph(pretty(setting["value"]))
         return
     rows = [
-        [Cell(each["name"]), Cell(_origin(screen, each)), Cell("-" if each["value"] is None else pretty(each["value"]))]
+        [Cell(each["name"]), Cell(_origin(screen, each)), Cell(_compact(each["value"]))]
         for each in found
     ]
     screen.table([screen.say(f"cli.settings.{head}") for head in ("name", "version", "value")], rows)
+
+
+def _compact(value: Json) -> str:
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _origin(screen: Screen, setting: SettingView) -> str:

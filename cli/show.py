@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from cli.client import NOT_SUCCEEDED, Client
@@ -133,7 +134,7 @@ def pretty(value: Json) -> str:
 
 def show_event(screen: Screen, event: EventView, *, with_task: bool) -> None:
     """A line of history."""
-    at = event["at"][:19].replace("T", " ")
+    at = datetime.fromisoformat(event["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lead = f"{screen.paint(at, 'dim')}  " + (f"{short(event['task_id'])}  " if with_task else f"{event['seq']:>3}  ")
     change = screen.state(event["to_state"])
     screen.print(f"{lead}{clean(event['text'], one_line=True)} → {change} · {clean(event['actor'], one_line=True)}")
