@@ -40,7 +40,7 @@ def get_setting(name: str, who: Who, wired: Wired, response: Response) -> api.Se
     return _setting_view(row)
 
 
-def put_setting(
+def put_setting(  # noqa: PLR0913 - what FastAPI hands in
     name: str, body: api.SettingValue, who: Who, wired: Wired, response: Response, if_match: IfMatch = None
 ) -> api.Setting:
     """Change one, if its version is still the one named. 409 if it is not, 422 if none is named."""

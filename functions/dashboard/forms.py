@@ -1,4 +1,7 @@
-"""What the pages' forms do: checked for origin and token, then sent on with the session's secret. No power of its own."""
+"""What the pages' forms do: checked for origin and token, then sent on with the session's secret.
+
+What is done, and whether it may be, is decided where the route is: here it is only asked for.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,12 @@ class Forward:
         return fields
 
     async def send(
-        self, route_name: str, body: dict[str, Json] | None = None, *, headers: dict[str, str] | None = None, **path: str
+        self,
+        route_name: str,
+        body: dict[str, Json] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        **path: str,
     ) -> Answer:
         """Send it on as JSON, as this person."""
         route = ROUTE[route_name]
@@ -83,7 +91,9 @@ class Forward:
                 got = await client.request(route.method, url, json=body, headers=sent)
                 answered = got.json() if got.content else {}
             except (httpx2.HTTPError, ValueError):
-                return Answer(503, {"title": t("problem.unavailable", self.lang), "detail": t("page.unreachable", self.lang)})
+                return Answer(
+                    503, {"title": t("problem.unavailable", self.lang), "detail": t("page.unreachable", self.lang)}
+                )
         return Answer(got.status_code, answered if isinstance(answered, dict) else {})
 
     def back(self, to: str, answer: Answer, done: str) -> Response:
@@ -121,7 +131,7 @@ def _note(fields: FormData) -> str | None:
     return field_of(fields, "note") or None
 
 
-# --- tasks --------------------------------------------------------------------------------------------------------------
+# --- tasks ------------------------------------------------------------------------------------------------------------
 
 
 @router.post("/tasks")
@@ -170,7 +180,7 @@ def _json_or_text(typed: str) -> Json:
         return typed
 
 
-# --- pause and settings -------------------------------------------------------------------------------------------------
+# --- pause and settings -----------------------------------------------------------------------------------------------
 
 
 @router.post("/pause")
@@ -198,7 +208,7 @@ async def change_setting(forward: Forwarding, name: str) -> Response:
     return forward.back(f"/settings#{quote(name)}", answer, "page.done.setting")
 
 
-# --- people -------------------------------------------------------------------------------------------------------------
+# --- people -----------------------------------------------------------------------------------------------------------
 
 
 @router.post("/people")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from fastapi.responses import JSONResponse
 from mangum import Mangum
@@ -19,7 +20,7 @@ def openapi(wired: Wired) -> JSONResponse:
     return JSONResponse(document(base_of(wired.settings)))
 
 
-ENDPOINTS: Final = {
+ENDPOINTS: Final[dict[str, Callable[..., Any]]] = {
     "list_tasks": tasks.list_tasks,
     "get_task": tasks.get_task,
     "task_events": tasks.task_events,

@@ -1,7 +1,7 @@
 """Live streams: one look a second serves everybody who watches a workspace.
 
-A wake (`POST /`) only makes the next look come at once. It reaches one replica and may be lost, so the look by the clock
-is what is relied on.
+A wake (`POST /`) only makes the next look come at once. It reaches one replica and may be lost, so what is relied on is
+the look by the clock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from uuid import UUID
 from fastapi import Depends
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-
 from starlette.requests import Request
 
 from common import api
@@ -37,7 +36,7 @@ BACKLOG: Final = 5_000  # of a reader that does not keep up: it is dropped, and 
 FROM_THE_START: Final = ""  # the position before the first event
 RETRY_MS: Final = 1_000  # a browser comes back after this long
 
-Shown = Callable[[EventRecord], api.Event]
+BEGIN: Final = format_sse_event(comment="live", retry=RETRY_MS)
 
 
 @dataclass(eq=False)
@@ -137,68 +136,71 @@ class Hub:
                 self._woken.set()
 
 
-def sent(record: EventRecord, identity: str, shown: Shown) -> bytes:
-    """An event as it goes over the wire; `identity` is what Last-Event-ID will carry."""
-    return format_sse_event(data_str=shown(record).model_dump_json(), event="event", id=identity)
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A reader's streams: what of the hub's events they see, and how."""
 
+    hub: Hub
+    reads: Reads
+    workspace: UUID
+    shown: Callable[[EventRecord], api.Event]
 
-async def _next_of(watcher: Watcher) -> EventRecord | None | bytes:
-    """The next event; None when the stream is to end; a heartbeat when nothing comes."""
-    try:
-        return await asyncio.wait_for(watcher.queue.get(), HEARTBEAT_SECONDS)
-    except TimeoutError:
-        return KEEPALIVE_COMMENT
-
-
-async def task_stream(
-    hub: Hub, reads: Reads, workspace: UUID, task: UUID, after_seq: int, shown: Shown
-) -> AsyncIterator[bytes]:
-    """A task's events after `after_seq`, then live; ends with the terminal one. The identity is the event's `seq`."""
-    yield format_sse_event(comment="live", retry=RETRY_MS)
-    async with hub.watching(workspace) as watcher:
-        for record in await run_in_threadpool(reads.events, workspace, task, after_seq):
-            after_seq = record.event.seq
-            yield sent(record, str(after_seq), shown)
-            if record.event.to_state in TERMINAL:
-                return
-        while True:
-            found = await _next_of(watcher)
-            if found is None:
-                return
-            if isinstance(found, bytes):
-                yield found
-            elif found.event.task_id == task and found.event.seq > after_seq:
-                after_seq = found.event.seq
-                yield sent(found, str(after_seq), shown)
-                if found.event.to_state in TERMINAL:
+    async def task(self, task: UUID, after_seq: int) -> AsyncIterator[bytes]:
+        """A task's events after `after_seq`, then live; ends with the terminal one. Last-Event-ID is a `seq`."""
+        yield BEGIN
+        async with self.hub.watching(self.workspace) as watcher:
+            for record in await run_in_threadpool(self.reads.events, self.workspace, task, after_seq):
+                after_seq = record.event.seq
+                yield self._sent(record, str(after_seq))
+                if record.event.to_state in TERMINAL:
                     return
+            async for found in _following(watcher):
+                if isinstance(found, bytes):
+                    yield found
+                elif found.event.task_id == task and found.event.seq > after_seq:
+                    after_seq = found.event.seq
+                    yield self._sent(found, str(after_seq))
+                    if found.event.to_state in TERMINAL:
+                        return
+
+    async def all(self, after: str | None) -> AsyncIterator[bytes]:
+        """The workspace's events after a position (None: from now on), without end. Last-Event-ID is the position."""
+        yield BEGIN
+        async with self.hub.watching(self.workspace) as watcher:
+            caught_up: set[tuple[UUID, int]] = set()
+            while after is not None:
+                found = await run_in_threadpool(self.reads.workspace_events, self.workspace, after, PAGE)
+                for record in found:
+                    after = record.position
+                    caught_up.add((record.event.task_id, record.event.seq))
+                    yield self._sent(record, record.position)
+                if len(found) < PAGE:
+                    break
+            async for told in _following(watcher):
+                if isinstance(told, bytes):
+                    yield told
+                elif (told.event.task_id, told.event.seq) not in caught_up:
+                    yield self._sent(told, told.position)
+
+    def _sent(self, record: EventRecord, identity: str) -> bytes:
+        return format_sse_event(data_str=self.shown(record).model_dump_json(), event="event", id=identity)
 
 
-async def workspace_stream(hub: Hub, reads: Reads, workspace: UUID, after: str | None, shown: Shown) -> AsyncIterator[bytes]:
-    """The workspace's events after a position (None: from now on), then live, without end. The identity is the position."""
-    yield format_sse_event(comment="live", retry=RETRY_MS)
-    async with hub.watching(workspace) as watcher:
-        caught_up: set[tuple[UUID, int]] = set()
-        while after is not None:
-            found = await run_in_threadpool(reads.workspace_events, workspace, after, PAGE)
-            for record in found:
-                after = record.position
-                caught_up.add((record.event.task_id, record.event.seq))
-                yield sent(record, record.position, shown)
-            if len(found) < PAGE:
-                break
-        while True:
-            told = await _next_of(watcher)
-            if told is None:
-                return
-            if isinstance(told, bytes):
-                yield told
-            elif (told.event.task_id, told.event.seq) not in caught_up:
-                yield sent(told, told.position, shown)
+async def _following(watcher: Watcher) -> AsyncIterator[EventRecord | bytes]:
+    """What comes, and a heartbeat where nothing does; ends when the stream is to end."""
+    while True:
+        try:
+            found = await asyncio.wait_for(watcher.queue.get(), HEARTBEAT_SECONDS)
+        except TimeoutError:
+            yield KEEPALIVE_COMMENT
+            continue
+        if found is None:
+            return
+        yield found
 
 
 class Live:
-    """What the dashboard's process keeps besides its endpoints. It claims nothing: a wake ends waits and moves streams."""
+    """What the process keeps besides its endpoints. It claims nothing: a wake ends waits and moves streams."""
 
     def __init__(self, container: Container) -> None:
         """`container`: whose reads are looked at."""

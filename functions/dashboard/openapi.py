@@ -32,7 +32,9 @@ PROBLEMS: Final = {
     503: "Not now; see Retry-After, the same request may be sent again",
 }
 RETRIED_LATER: Final = frozenset({429, 503})
-CONFLICTING: Final = frozenset({"put_setting", "add_person", "remove_person"})  # besides everything that is done to a task
+CONFLICTING: Final = frozenset(
+    {"put_setting", "add_person", "remove_person"}
+)  # besides everything that is done to a task
 
 ID: Final[Schema] = {
     "name": "id",
@@ -46,7 +48,11 @@ HEADERS: Final[dict[str, tuple[str, str, bool]]] = {  # by route: header, what i
     "submit": ("Idempotency-Key", "Sent again with the same body: the first answer's tasks, no new ones", False),
     "put_setting": ("If-Match", 'The version that was read, e.g. "3"; 409 if it is another by now', True),
     "task_events": ("Last-Event-ID", "Only events after this `seq`", False),
-    "events": ("Last-Event-ID", "Only events after this position (an earlier answer's `next`, or a stream's id)", False),
+    "events": (
+        "Last-Event-ID",
+        "Only events after this position (an earlier answer's `next`, or a stream's id)",
+        False,
+    ),
 }
 STREAMS: Final = frozenset({"task_events", "events"})
 

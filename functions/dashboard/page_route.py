@@ -13,7 +13,6 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-
 from common.core.errors import AppError, NotFound, Unauthenticated
 from common.wiring import Container
 
@@ -34,7 +33,8 @@ class PageRoute(APIRoute):
                 check_host(request, wired.settings)
                 if request.method == "POST":
                     check_origin(request, wired.settings)
-                return cast("Response", await original(request))
+                response: Response = await original(request)
+                return response
             except Unauthenticated as exc:
                 if request.method == "GET":
                     return _to_sign_in(request, wired)

@@ -23,7 +23,7 @@ from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 
 from . import admin, forms, sign_in, tasks
-from .live import Serving, workspace_stream
+from .live import Feed, Serving
 from .openapi import document
 from .page_route import Reading, new_router
 from .rendering import FOREVER, STATIC, render
@@ -47,7 +47,7 @@ TABS: Final = (
 STATIC_FILES: Final = frozenset({"app.css", "app.js", "icon.svg"})
 
 
-# --- what the templates show --------------------------------------------------------------------------------------------
+# --- what the templates show ------------------------------------------------------------------------------------------
 
 
 class ListQuery(BaseModel):
@@ -145,7 +145,7 @@ def _status(task: Task, step: Step) -> str:
     return "failed" if tries else "next"
 
 
-# --- lists --------------------------------------------------------------------------------------------------------------
+# --- lists ------------------------------------------------------------------------------------------------------------
 
 
 @router.get("/")
@@ -154,7 +154,7 @@ def tasks_page(request: Request, wired: Wired, reader: Reading, query: Annotated
     return list_page(request, wired, reader, query)
 
 
-def list_page(
+def list_page(  # noqa: PLR0913 - a page, and what it may show besides
     request: Request,
     wired: Wired,
     reader: Reader,
@@ -198,7 +198,9 @@ def _tabs(request: Request, query: ListQuery, counts: dict[State, int]) -> list[
     tabs = []
     for name, states in TABS:
         plain = _without(request, "cursor", "state")
-        url = plain + "".join(f"{'' if plain.endswith('?') and i == 0 else '&'}state={s.value}" for i, s in enumerate(states))
+        url = plain + "".join(
+            f"{'' if plain.endswith('?') and i == 0 else '&'}state={s.value}" for i, s in enumerate(states)
+        )
         live = [s for s in states if s not in TERMINAL]
         count = sum(counts.get(s, 0) for s in live) if live else None
         tabs.append(Tab(name, url, count, set(states) == set(query.state)))
@@ -250,7 +252,7 @@ def inbox_page(request: Request, wired: Wired, reader: Reading) -> Response:
     )
 
 
-# --- one task -----------------------------------------------------------------------------------------------------------
+# --- one task ---------------------------------------------------------------------------------------------------------
 
 
 @router.get("/tasks/{id}")
@@ -306,13 +308,11 @@ def result_file(wired: Wired, reader: Reading, id: TaskRef, step: str) -> Respon
 async def live(request: Request, wired: Wired, reader: Reading, serving: Serving) -> Response:
     """Tells a page that something changed; the page then asks for itself again."""
     lang = page_lang(request)
-    source = workspace_stream(
-        serving.hub, wired.reads, reader.who.workspace, None, lambda record: event_view(record, "viewer", lang)
-    )
-    return EventSourceResponse(source, headers=tasks.STREAMING)
+    feed = Feed(serving.hub, wired.reads, reader.who.workspace, lambda record: event_view(record, "viewer", lang))
+    return EventSourceResponse(feed.all(None), headers=tasks.STREAMING)
 
 
-# --- settings and people ------------------------------------------------------------------------------------------------
+# --- settings and people ----------------------------------------------------------------------------------------------
 
 
 @router.get("/settings")
@@ -366,14 +366,20 @@ def recipes_page(request: Request, wired: Wired, reader: Reading) -> Response:
     return render(request, wired, "recipes.html", reader, recipes=[r.id for r in RECIPES], inbox=inbox)
 
 
-# --- open to everybody --------------------------------------------------------------------------------------------------
+# --- open to everybody ------------------------------------------------------------------------------------------------
 
 
 @router.get("/docs")
 def docs_page(request: Request, wired: Wired) -> Response:
     """The contract, to read."""
-    return render(request, wired, "docs.html", None, contract=document(base_of(wired.settings)),
-        origin=wired.settings.public_url.rstrip("/"))
+    return render(
+        request,
+        wired,
+        "docs.html",
+        None,
+        contract=document(base_of(wired.settings)),
+        origin=wired.settings.public_url.rstrip("/"),
+    )
 
 
 @router.get("/static/{path:path}")

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -66,25 +66,29 @@ def static_version() -> str:
 
 
 def render(
-    request: Request, wired: Container, template: str, reader: Reader | None = None, status: int = 200, **values: Any
+    request: Request, wired: Container, template: str, reader: Reader | None = None, status: int = 200, **values: object
 ) -> HTMLResponse:
     """A page, with its headers. `values`: what the template names besides the words below."""
     lang = page_lang(request)
     shown = Shown(lang, zone_of(wired, reader))
     flash = take_flash(request.cookies, wired.settings)
     pause = wired.workspace.policy(reader.who.workspace).pause if reader else None
-    body = environment().get_template(template).render(
-        base=base_of(wired.settings),
-        version=static_version(),
-        lang=lang,
-        t=partial(_t, lang),
-        shown=shown,
-        reader=reader,
-        path=request.url.path,
-        other_lang_url=_other_lang_url(request, lang, base_of(wired.settings)),
-        flash=flash,
-        pause=pause,
-        **values,
+    body = (
+        environment()
+        .get_template(template)
+        .render(
+            base=base_of(wired.settings),
+            version=static_version(),
+            lang=lang,
+            t=partial(_t, lang),
+            shown=shown,
+            reader=reader,
+            path=request.url.path,
+            other_lang_url=_other_lang_url(request, lang, base_of(wired.settings)),
+            flash=flash,
+            pause=pause,
+            **values,
+        )
     )
     response = HTMLResponse(body, status, HEADERS)
     if flash is not None:
@@ -137,7 +141,9 @@ class Shown:
         local = at.astimezone(self._zone)
         words = t("page.time", self._lang, year=local.year, month=local.month, day=local.day,
                   clock=f"{local:%H:%M}", name=f"{local:%b}")  # fmt: skip
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", words)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            at.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", words
+        )
 
     def ago(self, at: datetime | None) -> Markup:
         """A time seen from now; the script keeps it fresh."""
@@ -159,7 +165,11 @@ class Shown:
     def failure(self, code: str) -> tuple[str, str]:
         """What went wrong, and what mends it."""
         known = catalogue("en")
-        what = t(f"failure.{code}", self._lang) if f"failure.{code}" in known else t("failure.other", self._lang, code=code)
+        what = (
+            t(f"failure.{code}", self._lang)
+            if f"failure.{code}" in known
+            else t("failure.other", self._lang, code=code)
+        )
         mend = f"mend.{code}" if f"mend.{code}" in known else "mend.other"
         return what, t(mend, self._lang)
 

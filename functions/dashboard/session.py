@@ -1,7 +1,7 @@
 """What makes a browser's request trustworthy: known host, own origin, a session's cookie, a form's token.
 
-Only this function reads cookies. Its pages have no power of their own: they read as the session's person may read, and
-everything that changes something is sent on with the session's secret, and decided, by the function that owns the route.
+Only this function reads cookies. Its pages have no power of their own: they read as the session's person may, and what
+changes something is sent on with the session's secret, and decided by the function that owns the route.
 """
 
 from __future__ import annotations

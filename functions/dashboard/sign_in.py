@@ -49,7 +49,7 @@ def sign_in_by_link(request: Request, wired: Wired, code: str) -> Response:
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, wired: Wired, reader: Reading, csrf: Annotated[str, Form()] = "") -> Response:
+def sign_out(wired: Wired, reader: Reading, csrf: Annotated[str, Form()] = "") -> Response:
     """End the session, here and everywhere."""
     check_csrf(reader, csrf)
     wired.people.revoke(reader.who.workspace, reader.who.token_sha256)
@@ -64,9 +64,7 @@ def _redeem(request: Request, wired: Wired, code: str, target: str) -> Response:
     limits.count(_address(request))
     redeemed = redeem(wired.people, code)
     if redeemed is None:
-        return render(
-            request, wired, "sign_in.html", status=Unauthenticated.status, code="", next=target, wrong=True
-        )
+        return render(request, wired, "sign_in.html", status=Unauthenticated.status, code="", next=target, wrong=True)
     response = RedirectResponse(base_of(wired.settings) + target, 303)
     set_session(response, wired.settings, redeemed[1])
     return response

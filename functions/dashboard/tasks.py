@@ -11,7 +11,6 @@ from uuid import UUID
 from fastapi import Depends, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse
-from starlette.requests import Request
 from starlette.responses import Response
 
 from common import api
@@ -22,8 +21,7 @@ from common.ports import WAKE_KINDS, Principal, TaskFilter, TaskRecord
 from common.views import event_view, task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
 
-from .live import FROM_THE_START, Serving, task_stream, workspace_stream
-
+from .live import FROM_THE_START, Feed, Serving
 
 STREAM: Final = "text/event-stream"
 RECENT: Final = 200  # events in one JSON answer
@@ -82,7 +80,7 @@ def read_cursor(cursor: str | None) -> UUID | None:
 # --- one task ---------------------------------------------------------------------------------------------------------
 
 
-async def get_task(
+async def get_task(  # noqa: PLR0913 - what FastAPI hands in
     id: TaskRef,  # noqa: A002 - the table's own parameter name
     query: Annotated[api.WaitQuery, Query()],
     who: Who,
@@ -123,7 +121,7 @@ Streaming = Annotated[bool, Depends(wants_stream)]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=200)]
 
 
-async def task_events(
+async def task_events(  # noqa: PLR0913 - what FastAPI hands in
     id: TaskRef,  # noqa: A002 - the table's own parameter name
     who: Who,
     wired: Wired,
@@ -136,16 +134,14 @@ async def task_events(
     await run_in_threadpool(record_of, id, who, wired)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 10 else 0  # noqa: PLR2004 - an int4
     if streaming:
-        source = task_stream(
-            serving.hub, wired.reads, who.workspace, id, after, lambda r: event_view(r, who.role, lang)
-        )
-        return EventSourceResponse(source, headers=STREAMING)
+        feed = Feed(serving.hub, wired.reads, who.workspace, lambda r: event_view(r, who.role, lang))
+        return EventSourceResponse(feed.task(id, after), headers=STREAMING)
     found = await run_in_threadpool(wired.reads.events, who.workspace, id, after)
     body = api.EventList(items=[event_view(r, who.role, lang) for r in found])
     return Response(body.model_dump_json(), media_type="application/json")
 
 
-async def events(
+async def events(  # noqa: PLR0913 - what FastAPI hands in
     who: Who, wired: Wired, serving: Serving, lang: ReaderLang, streaming: Streaming, last_event_id: LastEventId = None
 ) -> Response:
     """The workspace's events; live as a stream. `Last-Event-ID`, also without streaming: those after it.
@@ -153,10 +149,8 @@ async def events(
     As JSON without it: nothing older than the newest event, whose position is `next`; ask again with that.
     """
     if streaming:
-        source = workspace_stream(
-            serving.hub, wired.reads, who.workspace, last_event_id, lambda r: event_view(r, who.role, lang)
-        )
-        return EventSourceResponse(source, headers=STREAMING)
+        feed = Feed(serving.hub, wired.reads, who.workspace, lambda r: event_view(r, who.role, lang))
+        return EventSourceResponse(feed.all(last_event_id), headers=STREAMING)
     found = await run_in_threadpool(wired.reads.workspace_events, who.workspace, last_event_id, RECENT)
     body = api.EventList(
         items=[event_view(r, who.role, lang) for r in found],
@@ -173,7 +167,9 @@ def task_result(id: TaskRef, step: str, who: Who, wired: Wired) -> Response:  # 
         raise NotFound(f"no result of step {step[:64]!r}")
     body, media, ending = rendered(output)
     name = f"{id.hex[-8:]}-{''.join(c for c in step if c.isalnum() or c == '_')}.{ending}"
-    return Response(body, media_type=media, headers={**FOREIGN, "Content-Disposition": f'attachment; filename="{name}"'})
+    return Response(
+        body, media_type=media, headers={**FOREIGN, "Content-Disposition": f'attachment; filename="{name}"'}
+    )
 
 
 def rendered(output: Json) -> tuple[bytes, str, str]:
