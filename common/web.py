@@ -90,7 +90,7 @@ def make_app(
     app.add_api_route("/_/health", _health, methods=["GET"])
     app.add_api_route("/_/ready", _ready, methods=["GET"])
     if pages is not None:
-        app.include_router(pages)
+        app.router.routes.extend(pages.routes)
     return app
 
 
@@ -180,11 +180,15 @@ class TableRoute(APIRoute):
 
 def _add(app: FastAPI, route: Route, endpoint: Callable[..., Any]) -> None:
     status, model = route.answers[0]
-    router = APIRouter(route_class=TableRoute)
-    router.add_api_route(
-        route.path, endpoint, methods=[route.method], status_code=status, response_model=model, name=route.name
+    app.router.add_api_route(
+        route.path,
+        endpoint,
+        methods=[route.method],
+        status_code=status,
+        response_model=model,
+        name=route.name,
+        route_class_override=TableRoute,
     )
-    app.include_router(router)
 
 
 async def authenticate(request: Request) -> Principal:

@@ -6,9 +6,11 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from typing import Final
 
 from common.actions.catalogue import Catalogue
+from common.actions.contract import Model
 from common.adapters.outbound_http import OutboundHttp
 from common.adapters.postgres.approvals import PostgresApprovals
 from common.adapters.postgres.budget import PostgresBudget
@@ -30,6 +32,10 @@ from common.ports import Analyzer, Approvals, Budget, Clock, Http, Notifier, Peo
 WAKE_MARGIN: Final = 15  # seconds that a wake's answer may take beyond its time budget: the last turn is worked off
 
 
+class Thinker(Analyzer, Model, Protocol):
+    """Reads tasks, and writes for `claude.generate`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """What a function works with."""
@@ -43,7 +49,7 @@ class Container:
     people: People
     budget: Budget
     notifier: Notifier
-    analyzer: Analyzer
+    analyzer: Thinker
     http: Http
     catalogue: Catalogue
     doorkeeper: Doorkeeper

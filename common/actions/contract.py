@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.core.after_step import Done, NotDone, Outcome, Unknown
 from common.core.policy import Policy
-from common.core.task import Effect, Json, Lang, Reason, Risk
+from common.core.task import Effect, Json, Lang, Reason, Risk, Task
 from common.i18n import t
 from common.ports import HttpFailure, HttpRequest, HttpResponse
 
@@ -63,6 +63,15 @@ class Generated:
 
     text: str
     json: Json = None
+
+
+class Model(Protocol):
+    """A model that writes for `claude.generate`, behind the budget door."""
+
+    def generate(
+        self, task: Task, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
+    ) -> Generated | NotDone | Unknown:
+        """What it wrote, or why not."""
 
 
 class Context(Protocol):

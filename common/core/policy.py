@@ -108,11 +108,6 @@ def decide(
     )
 
 
-def claimed_risk(plan: Plan) -> Risk | None:
-    """What the model claimed of a stored plan: it outlives every reassessment (I5)."""
-    return next((r.floor for r in plan.reasons if r.rule == "model_says"), None)
-
-
 def planned(number: int, steps: Sequence[Step], source: str, verdict: Assessment, policy: Policy, *, kept: int = 0) -> Plan:
     """The plan row that an assessment leads to."""
     return Plan(

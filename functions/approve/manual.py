@@ -9,7 +9,7 @@ from common import api
 from common.core.after_step import is_last
 from common.core.errors import Conflict, EffectUndecided, FieldError, IllegalTransition, Invalid
 from common.core.lifecycle import Ask, Detail, Ended, Transition, move
-from common.core.policy import ask_for, claimed_risk, planned
+from common.core.policy import ask_for, planned
 from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, State, Step, Task
 from common.ports import Principal, wakes_of
 from common.views import task_view
@@ -109,14 +109,14 @@ def _again(wired: Container, task: Task, plan: Plan) -> tuple[State, Plan | None
     """Where the plan goes when a person has it tried again: under the policy of now; a retry cannot lower its risk (I5)."""
     policy = wired.workspace.policy(task.workspace)
     done: tuple[Step, ...] = tuple(s for s in plan.steps if s.id in task.done)
-    verdict = wired.catalogue.assess(plan.steps, task.request, policy, claimed=claimed_risk(plan), earlier=plan)
-    if not verdict.needs_approval and not any(r.asks for r in plan.reasons):
+    step = task.next_step or plan.steps[-1]
+    verdict = wired.catalogue.assess_resolved(task, step, step, policy)
+    if not verdict.needs_approval:
         return State.QUEUED, None, None
     approval = wired.approvals.open(task.workspace, task.id)
     if approval is not None and wired.approvals.valid(task.workspace, task.id, approval.digest):
         return State.QUEUED, None, None
     again = planned(plan.number + 1, plan.steps, plan.source, verdict, policy, kept=len(done))
-    again = again.model_copy(update={"needs_approval": True})
     return State.AWAITING_APPROVAL, again, ask_for(task, again)
 
 

@@ -32,7 +32,7 @@ class Execute:
             catalogue=container.catalogue,
             http=container.http,
             clock=container.clock,
-            model=container.analyzer.generate,
+            model=container.analyzer,
             limits=lambda: container.limits,
             worker=container.worker,
             lease=lease,

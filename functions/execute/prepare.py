@@ -57,7 +57,7 @@ def prepare(task: Task, policy: Policy, catalogue: Catalogue, limits: Limits, dr
     except Unresolvable as exc:
         outcome = NotDone(exc.code, transient=False, detail=str(exc))
         return after_step(task, Began(step, Effect.NONE), outcome, limits, draw, ACTOR)
-    wait = catalogue.delay(resolved, task.read_at or datetime.now(UTC))
+    wait = catalogue.wait_of(resolved, task.read_at or datetime.now(UTC))
     if wait is not None and not task.wait_over and wait > AT_ONCE:
         return move(task, "snoozed", State.QUEUED, wait, ACTOR, waiting_for="delay", wait_until=wait)
     effect = catalogue.effect(resolved, policy)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.actions.contract import Generated, HttpRequest, HttpResponse
+from common.actions.contract import Generated, HttpRequest, HttpResponse, Model
 from common.claim_loop import Turn
 from common.core.after_step import Began, Done, Limits, NotDone, Outcome, Unknown, after_step
 from common.core.lifecycle import NextStep, Transition, move
@@ -28,15 +28,6 @@ POLICY_SECONDS: Final = 1.0  # how long a policy is kept: the gate compares its 
 POLICY_ROUNDS: Final = 3
 
 
-class Generate(Protocol):
-    """The model, behind the budget door."""
-
-    def __call__(
-        self, task: Task, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
-    ) -> Generated | NotDone | Unknown:
-        """What it wrote, or why not."""
-
-
 @dataclass(frozen=True, slots=True)
 class StepContext:
     """The means of one running action (common.actions.contract.Context)."""
@@ -47,7 +38,7 @@ class StepContext:
     ends_at: float  # on the monotonic clock
     clock: Clock
     http: Http
-    model: Generate
+    model: Model
 
     @property
     def lang(self) -> Lang:
@@ -68,7 +59,7 @@ class StepContext:
 
     def generate(self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None) -> Generated | NotDone | Unknown:
         """See Context."""
-        return self.model(self.task, prompt, max_tokens, schema)
+        return self.model.generate(self.task, prompt, max_tokens, schema)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +71,7 @@ class Means:
     catalogue: Catalogue
     http: Http
     clock: Clock
-    model: Generate
+    model: Model
     limits: Callable[[], Limits]
     worker: str
     lease: timedelta = timedelta(seconds=60)

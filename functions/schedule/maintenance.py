@@ -11,7 +11,7 @@ from common.actions.catalogue import Catalogue
 from common.core.after_analysis import after_lost_analysis
 from common.core.after_step import REMIND_IN, Began, Limits, NotDone, Unknown, after_step
 from common.core.lifecycle import Detail, NextStep, Transition, move
-from common.core.policy import ask_for, claimed_risk, destination, planned
+from common.core.policy import destination, planned
 from common.core.task import Effect, Failure, State, Task
 from common.ports import Approvals, Budget, Clock, Notifier, Queue, Workspace, wakes_of
 from common.telemetry import count_transitions
@@ -86,14 +86,9 @@ class Maintenance:
                 continue
             policy = self.workspace.policy(task.workspace)
             kept = tuple(s for s in task.plan.steps if s.id in task.done)
-            asked = tuple(r for r in task.plan.reasons if r.asks)
-            verdict = self.catalogue.assess(task.plan.steps, task.request, policy, claimed=claimed_risk(task.plan))
+            verdict = self.catalogue.reassess(task, policy)
             plan = planned(task.plan.number + 1, task.plan.steps, task.plan.source, verdict, policy, kept=len(kept))
-            if asked:
-                reasons = (*plan.reasons, *asked)
-                plan = plan.model_copy(update={"needs_approval": True, "reasons": reasons})
-            target, _ = destination(task, plan)
-            ask = ask_for(task, plan) if target is State.AWAITING_APPROVAL else None
+            target, ask = destination(task, plan)
             check_in = ask.expires_in if ask else timedelta(0)
             moves.append(move(task, "reassessed", target, check_in, ACTOR, plan=plan, ask=ask))
         return moves

@@ -28,13 +28,25 @@ def filled(path: str) -> str:
     return path.replace("{id}", SOME).replace("{step}", "a").replace("{name}", "hosts")
 
 
+def served(name: str) -> Iterator[APIRoute | StarletteRoute | Mount]:
+    """Every route of a function's app, those of included routers too."""
+    left = list(importlib.import_module(f"functions.{name}.handler").app.routes)
+    while left:
+        route = left.pop()
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            left += inner.routes
+            continue
+        assert isinstance(route, APIRoute | StarletteRoute | Mount), route
+        yield route
+
+
 def test_every_route_of_an_app_is_in_the_table_or_open() -> None:
     """Nothing is served that the table does not know, except what the list of open routes gives a reason for."""
     table = {(r.method, r.path, r.function) for r in ROUTES}
     unknown = []
     for name in FUNCTIONS:
-        for route in importlib.import_module(f"functions.{name}.handler").app.routes:
-            assert isinstance(route, APIRoute | StarletteRoute | Mount), route
+        for route in served(name):
             for method in getattr(route, "methods", None) or {"GET"}:
                 path = route.path + ("/{path:path}" if isinstance(route, Mount) else "")
                 if (method, path, name) in table or f"{method} {path}" in OPEN or method == "HEAD":
@@ -46,8 +58,7 @@ def test_every_route_of_an_app_is_in_the_table_or_open() -> None:
 
 def test_pages_beyond_the_open_ones_need_a_session(started: Desk) -> None:
     """Whatever page of the dashboard is asked for without a session: sent to sign in, or refused; never shown."""
-    app = importlib.import_module("functions.dashboard.handler").app
-    for route in app.routes:
+    for route in served("dashboard"):
         if not isinstance(route, APIRoute) or route.name in ROUTE:
             continue
         for method in route.methods - {"HEAD"}:
@@ -80,8 +91,8 @@ def test_a_route_refuses_whoever_has_no_token_or_too_small_a_role(started: Desk,
 
 def test_the_reasons_for_open_routes_are_all_used() -> None:
     """An entry of the open list that no function serves is a hole waiting for a route."""
-    served = {"GET /static/{path:path}"}
+    found = {"GET /static/{path:path}"}
     for name in FUNCTIONS:
-        for route in importlib.import_module(f"functions.{name}.handler").app.routes:
-            served |= {f"{m} {route.path}" for m in getattr(route, "methods", None) or ()}
-    assert set(OPEN) <= served
+        for route in served(name):
+            found |= {f"{m} {route.path}" for m in getattr(route, "methods", None) or ()}
+    assert set(OPEN) <= found
