@@ -14,6 +14,8 @@ from typing import Final
 
 from common.routes import FUNCTIONS, ROUTES, Route
 
+# Headers that RFC 9110 asks of an answer.
+HEADERS: Final = {405: 'Allow "GET, HEAD, POST, PUT, DELETE"', 503: "Retry-After 1"}
 # The longest `?wait=` is 60 s; streams send something at least as often.
 READ_SECONDS: Final = 75
 # Functions refuse a body over 10 MB themselves, with a pointer; this only ends what is far beyond.
@@ -21,15 +23,18 @@ MOST_BODY: Final = "20m"
 # nginx's own answers: status it found -> status it gives, problem code, title (codes as in common/core/errors.py).
 PROBLEMS: Final = {
     400: (400, "malformed", "This is not a valid HTTP request"),
+    404: (404, "not_found", "There is no such thing here"),
     405: (405, "method_not_allowed", "This method is not allowed here"),
     408: (408, "timeout", "The request did not arrive in time"),
     413: (413, "too_large", "The body is too large"),
     414: (414, "too_large", "The address is too long"),
     494: (431, "too_large", "The request's headers are too large"),
     500: (500, "error", "Something went wrong here"),
+    501: (501, "not_implemented", "This way of sending a body is not understood"),
     502: (503, "unavailable", "The function that answers this is not running right now"),
     503: (503, "unavailable", "The function that answers this is not running right now"),
     504: (504, "timeout", "The function did not answer in time; what was asked may have happened"),
+    505: (505, "malformed", "Speak HTTP/1.1"),
 }
 
 
@@ -157,11 +162,12 @@ def _by_name(name: str) -> str:
 
 
 def _problem(found: int, status: int, code: str, title: str) -> str:
+    # A location by path and not a named one: a request line that nginx cannot read has no path to keep.
     body = json.dumps({"type": f"/problems/{code}", "title": title, "status": status, "detail": title})
-    retry = "add_header Retry-After 1 always; " if status == 503 else ""  # noqa: PLR2004 - the status itself
+    header = f"add_header {HEADERS[status]} always; " if status in HEADERS else ""
     return f"""\
-        error_page {found} = @{found};
-        location @{found} {{ {retry}default_type application/problem+json; return {status} {_quoted(body)}; }}"""
+        error_page {found} = /_problem/{found};
+        location = /_problem/{found} {{ internal; {header}default_type application/problem+json; return {status} {_quoted(body)}; }}"""
 
 
 def _quoted(text: str | Path) -> str:
