@@ -167,7 +167,9 @@ def _problem(found: int, status: int, code: str, title: str) -> str:
     header = f"add_header {HEADERS[status]} always; " if status in HEADERS else ""
     return f"""\
         error_page {found} = /_problem/{found};
-        location = /_problem/{found} {{ internal; {header}default_type application/problem+json; return {status} {_quoted(body)}; }}"""
+        location = /_problem/{found} {{
+            internal; {header}default_type application/problem+json; return {status} {_quoted(body)};
+        }}"""
 
 
 def _quoted(text: str | Path) -> str:
