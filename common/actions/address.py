@@ -37,7 +37,8 @@ _INSIDE_SUFFIXES: Final = (
 )  # fmt: skip
 # Under these the gateway serves its control plane and our functions, none of which asks who calls.
 _PLATFORM_PATHS: Final = frozenset({"system", "function", "async-function"})
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# Addresses of IPv6 that hold one of IPv4, beside those that the standard library knows: compatible, and NAT64 (RFC 8215).
+_WRAPPING: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def parse(url: str) -> Address:
     if _BAD_ESCAPE.search(path + "?" + query):
         msg = "has a % that does not begin an escape; write %25"
         raise ValueError(msg)
-    if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
+    if any(segment.partition(";")[0] in {".", ".."} for segment in re.split(r"[/\\]", unquote(path))):
         msg = "has a . or .. in its path; write where it leads"
         raise ValueError(msg)
     return Address(scheme, host, port, quote(path, safe=_PATH_SAFE), quote(query, safe=_QUERY_SAFE))
@@ -157,7 +158,7 @@ def _no_host(why: str) -> str:
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether an address is the open internet's. One that wraps another (mapped, 6to4, Teredo, NAT64) never is."""
     wraps = isinstance(address, ipaddress.IPv6Address) and (
-        address in _NAT64 or address.ipv4_mapped or address.sixtofour or address.teredo
+        any(address in network for network in _WRAPPING) or address.ipv4_mapped or address.sixtofour or address.teredo
     )
     return address.is_global and not address.is_multicast and not wraps
 
