@@ -13,17 +13,17 @@ import sys
 import time
 import traceback
 from collections import Counter as CountOf
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.core.after_step import Done, NotDone, Outcome, Unknown
+from common.metrics import Metrics
 from common.ports import Refusal
 
 Fact = str | int | float | bool | None
@@ -33,11 +33,8 @@ log: Final = logging.getLogger("aiw")
 # Ids, codes and route templates have no blanks and are short; prose, bodies and addresses with credentials are neither.
 _CODE: Final = re.compile(r"[\w.,:/{}*+@-]{0,100}")
 # What our own and the provider's secrets begin with, and user:password in an address.
-_SECRET: Final = re.compile(r"aiw_|sk-|bearer|://[^/]*@|v1,", re.IGNORECASE)
+_SECRET: Final = re.compile(r"\b(aiw_|sk-|bearer\b)|://[^/]*@", re.IGNORECASE)
 _MASK: Final = "?"
-
-_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_CLAIM_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
 
 # --- log lines ------------------------------------------------------------------------------------------------------
@@ -131,87 +128,6 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------
-
-
-class _Labelled:
-    """A counter whose children are looked up by one tuple: no label handling on the hot path."""
-
-    def __init__(self, counter: Counter) -> None:
-        self._counter = counter
-        self._children: dict[tuple[str, ...], Counter] = {}
-
-    def add(self, amount: float, *labels: str) -> None:
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._counter.labels(*labels)
-        child.inc(amount)
-
-
-class Metrics:
-    """The process's metrics; each method is one thing that happened. Labels are names and codes out of fixed sets."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """`registry`: where they are registered, once."""
-        self.registry = registry
-        self._wakes = _Labelled(
-            Counter("aiw_wakes", "Wakes served, by function and answer", ["function", "answer"], registry=registry)
-        )
-        self._claims = Counter("aiw_claims", "Claims, with or without a task", registry=registry)
-        self._claimed = Counter("aiw_claimed_tasks", "Tasks claimed", registry=registry)
-        self._transitions = _Labelled(Counter("aiw_transitions", "Transitions applied", ["kind"], registry=registry))
-        self._attempts = _Labelled(Counter("aiw_attempts", "Attempts ended", ["outcome"], registry=registry))
-        self._refusals = _Labelled(
-            Counter("aiw_gate_refusals", "Attempts that the gate let not begin", ["why"], registry=registry)
-        )
-        self._requests = _Labelled(
-            Counter("aiw_requests", "Requests answered", ["function", "route", "status"], registry=registry)
-        )
-        self._request_seconds = Histogram(
-            "aiw_request_seconds", "Time to an answer", ["function"], registry=registry, buckets=_REQUEST_BUCKETS
-        )
-        self._claim_seconds = Histogram(
-            "aiw_claim_seconds", "Time of one claim and its work", registry=registry, buckets=_CLAIM_BUCKETS
-        )
-        self._request_children: dict[str, Histogram] = {}
-        Info("aiw_build", "What runs here", registry=registry).info({"version": _version()})
-
-    def wake(self, function: str, answer: str) -> None:
-        """A wake was answered: `ran`, `joined` or `failed`."""
-        self._wakes.add(1, function, answer)
-
-    def claim(self, tasks: int, seconds: float) -> None:
-        """A claim returned so many tasks, and was worked off after so many seconds."""
-        self._claims.inc()
-        self._claimed.inc(tasks)
-        self._claim_seconds.observe(seconds)
-
-    def transitions(self, kinds: Mapping[str, int]) -> None:
-        """How many transitions of each kind were applied."""
-        for kind, count in kinds.items():
-            self._transitions.add(count, kind)
-
-    def attempt(self, outcome: str, count: int = 1) -> None:
-        """Attempts ended: `done`, `not_done`, `unknown`."""
-        self._attempts.add(count, outcome)
-
-    def refused(self, why: str, count: int = 1) -> None:
-        """The gate let attempts not begin."""
-        self._refusals.add(count, why)
-
-    def request(self, function: str, route: str, status: int, seconds: float) -> None:
-        """A request was answered. `route`: its name or template, never a path."""
-        self._requests.add(1, function, route, str(status))
-        child = self._request_children.get(function)
-        if child is None:
-            child = self._request_children[function] = self._request_seconds.labels(function)
-        child.observe(seconds)
-
-
-def _version() -> str:
-    try:
-        return version("ai-workflow-24h")
-    except PackageNotFoundError:
-        return "source"
 
 
 @cache

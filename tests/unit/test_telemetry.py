@@ -18,10 +18,10 @@ from starlette.types import Message, Receive, Scope, Send
 from common import telemetry
 from common.core.after_step import Unknown
 from common.core.errors import NotFound
+from common.metrics import Metrics
 from common.ports import Refusal
 from common.telemetry import (
     JsonLines,
-    Metrics,
     canonical,
     count_attempt,
     count_refusal,
@@ -91,7 +91,18 @@ def test_what_does_not_look_like_a_code_is_masked(lines: StringIO, value: str) -
 
 @pytest.mark.parametrize(
     "value",
-    ["01890a5d-ac96-774b-bcce-b302099a8057", "/api/v1/tasks/{id}", "aiw.task.queued", "GET", 12, 0.5, True, None],
+    [
+        "01890a5d-ac96-774b-bcce-b302099a8057",
+        "/api/v1/tasks/{id}",
+        "aiw.task.queued",
+        "task-7",
+        "execute@host:12",
+        "GET",
+        12,
+        0.5,
+        True,
+        None,
+    ],
 )
 def test_ids_numbers_and_codes_are_kept(lines: StringIO, value: telemetry.Fact) -> None:
     """What a line is read for survives the mask."""
