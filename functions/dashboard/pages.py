@@ -30,8 +30,8 @@ from .rendering import FOREVER, STATIC, render
 from .session import Reader, base_of, page_lang
 
 router = new_router()
-router.include_router(sign_in.router)
-router.include_router(forms.router)
+router.routes.extend(sign_in.router.routes)
+router.routes.extend(forms.router.routes)
 
 PAGE: Final = 30
 INBOX_PAGES: Final = 5  # of 200 each: whoever has more waiting than that sees the oldest thousand
