@@ -103,7 +103,7 @@ class ClaudeClient:
         with self._lock:
             if self._client is None or self._made_for != key:
                 # Another thread may still be using the old one: it is left to be collected, not closed.
-                # No redirects: the key's header would follow them to another host.
+                # No redirects: the task's text would follow them to another host.
                 http = self._http or anthropic.DefaultHttpxClient(follow_redirects=False)
                 self._client = anthropic.Anthropic(
                     api_key=key, base_url=self._base_url, max_retries=0, http_client=http
