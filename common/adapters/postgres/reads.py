@@ -18,6 +18,7 @@ from common.ports import Depth, EventRecord, QueueView, TaskFilter, TaskRecord
 
 ENDING_INDEXED: Final = 8  # hex digits that task_events_ending holds
 LIVE: Final = tuple(state for state in State if state not in {State.SUCCEEDED, State.CANCELLED})
+FROM_THE_START: Final = "0:00000000-0000-0000-0000-000000000000:0"  # before the first event
 POSITION: Final = re.compile(r"^(\d{1,20}):([0-9a-f-]{36}):(\d{1,9})$")
 
 # an actor is a person (`person:` and the id, or the id alone) or a part of the system by its name
@@ -138,8 +139,8 @@ class PostgresReads:
         return _EVENTS.validate_json(joined(rows)) if rows else []
 
     def workspace_events(self, workspace: UUID, after: str | None, limit: int) -> list[EventRecord]:
-        """See ports.Reads. A position that is none of ours is read as None: from now on."""
-        place = POSITION.match(after) if after is not None else None
+        """See ports.Reads. Empty: from the first event. One that is none of ours is read as None: from now on."""
+        place = POSITION.match(after or FROM_THE_START) if after is not None else None
         if place is None:
             rows = self._database.run(NEWEST, str(workspace))
         else:
@@ -148,7 +149,7 @@ class PostgresReads:
 
     def settled(self, ids: Sequence[UUID]) -> frozenset[UUID]:
         """See ports.Reads."""
-        return frozenset(row[0] for row in self._database.run(SETTLED, uuids(ids))) if ids else frozenset()
+        return frozenset(row[0] for row in self._database.hot(SETTLED, uuids(ids))) if ids else frozenset()
 
     def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
         """See ports.Reads."""
