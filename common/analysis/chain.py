@@ -20,10 +20,11 @@ from common.ports import Answer, Budget, NotAnswered, Question
 class Chain:
     """An Analyzer of two. The key is looked at before each question: adding one takes effect at once."""
 
-    def __init__(self, rules: Rules, claude: Claude) -> None:
-        """`rules` first, since they cost nothing and are certain or silent."""
+    def __init__(self, rules: Rules, claude: Claude, client: ClaudeClient) -> None:
+        """`rules` first, since they cost nothing and are certain or silent. `client`: only to be closed."""
         self._rules = rules
         self._claude = claude
+        self.close: Callable[[], None] = client.close
 
     @property
     def has_model(self) -> bool:
@@ -52,5 +53,5 @@ class Chain:
 def chain(settings: Settings, budget: Budget, catalogue: Catalogue, now: Callable[[], datetime]) -> Chain:
     """Wire it. Opens nothing: the provider's client is made at the first question."""
     key = Key(settings.anthropic_api_key, settings.secrets_dir)
-    door = BudgetDoor(budget, ClaudeClient(key, settings.anthropic_base_url))
-    return Chain(Rules(now), Claude(door, key, settings.model, catalogue, now))
+    client = ClaudeClient(key, settings.anthropic_base_url)
+    return Chain(Rules(now), Claude(BudgetDoor(budget, client), key, settings.model, catalogue, now), client)

@@ -77,6 +77,13 @@ class ClaudeClient:
             )
         return _reply(message)
 
+    def close(self) -> None:
+        """Drop the connections; a later question opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
     def _create(self, client: anthropic.Anthropic, call: Call, schema: Mapping[str, object] | None) -> Message:
         import anthropic  # noqa: PLC0415 - see the module
         import httpx2  # noqa: PLC0415 - as above

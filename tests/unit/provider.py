@@ -102,10 +102,11 @@ class Provider:
         self.budget = MemoryBudget(store)
         self.key = Key(None if key is None else SecretStr(key), folder)
         http = httpx2.Client(transport=httpx2.MockTransport(self._answer))
-        door = BudgetDoor(self.budget, ClaudeClient(self.key, "https://provider.example", http))
+        client = ClaudeClient(self.key, "https://provider.example", http)
+        door = BudgetDoor(self.budget, client)
         self.catalogue = Catalogue.shipped()
         self.claude = Claude(door, self.key, model, self.catalogue, lambda: NOW)
-        self.chain = Chain(Rules(lambda: NOW), self.claude)
+        self.chain = Chain(Rules(lambda: NOW), self.claude, client)
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)

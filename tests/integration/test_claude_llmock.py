@@ -1,0 +1,247 @@
+"""Claude over real HTTP, against `llmock`: a provider's fake that was not written here."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from common.actions.catalogue import Catalogue
+from common.actions.contract import Generated, NotDone, Unknown
+from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.rows import SettingEntry
+from common.adapters.memory.store import MemoryStore
+from common.analysis import choose
+from common.analysis.chain import Chain
+from common.config import Settings
+from common.core.task import Json
+from common.ports import Answer, NotAnswered
+from tests.unit.provider import KEY, NOW, WORKSPACE, proposal, question, task_of
+
+Behaviour = dict[str, Json]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def llmock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The running fake's address."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("llmock") / "log"
+    program = Path(sys.executable).with_name("llmock")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [program, "serve", "--port", str(port), "--log-level", "warning"], stdout=out, stderr=out
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                pytest.fail(log.read_text())
+            try:
+                httpx2.get(f"{url}/_llmock/scenario", timeout=1)
+                break
+            except httpx2.TransportError:
+                time.sleep(0.1)
+        else:
+            pytest.fail(f"llmock did not start: {log.read_text()}")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Desk:
+    """An installation whose provider is the fake."""
+
+    def __init__(self, url: str, folder: Path, key: str | None = KEY) -> None:
+        """`folder`: of secrets."""
+        self.url = url
+        store = MemoryStore(lambda: NOW)
+        store.settings[WORKSPACE, "policy"] = SettingEntry(0, None)
+        self.budget = MemoryBudget(store)
+        settings = Settings.model_construct(
+            anthropic_api_key=None if key is None else SecretStr(key),
+            anthropic_base_url=f"{url}/anthropic",
+            model="claude-haiku-5-5",
+            secrets_dir=folder,
+        )
+        self.chain: Chain = choose(settings, self.budget, Catalogue.shipped(), lambda: NOW)
+
+    def plays(self, *behaviours: Behaviour) -> None:
+        """What the fake does next."""
+        httpx2.post(f"{self.url}/_llmock/scenario", json={"behaviors": list(behaviours)}).raise_for_status()
+
+    def served(self) -> int:
+        """How many requests it has had."""
+        return int(httpx2.get(f"{self.url}/_llmock/requests").json()["count"])
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """(spent, reserved) in nanodollars."""
+        month = self.budget.month(WORKSPACE)
+        return month.spent, month.reserved
+
+
+@pytest.fixture
+def desk(llmock: str, tmp_path: Path) -> Iterator[Desk]:
+    """With a key, and a fake that has forgotten everything."""
+    httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
+    made = Desk(llmock, tmp_path)
+    yield made
+    made.chain.close()
+
+
+def test_a_task_is_read_and_paid(desk: Desk) -> None:
+    """The whole way: rules decline, Claude is asked once, the answer is read, the cost is booked."""
+    desk.plays({"type": "reply", "text": proposal(summary="가격표를 가져옵니다.")})
+    answer = desk.chain.analyze(question("가격표 좀 알아서 챙겨줘", lang="ko"))
+    assert isinstance(answer, Answer)
+    assert (answer.source, answer.summary) == ("claude", "가격표를 가져옵니다.")
+    assert answer.cost > 0
+    assert desk.spent == (answer.cost, 0)
+    assert desk.served() == 1
+
+
+def test_chatter_instead_of_json_goes_to_a_person(desk: Desk) -> None:
+    """The fake's own default is prose."""
+    said = desk.chain.analyze(question("weigh the offers"))
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, said.again_in) == ("unusable_answer", None)
+    assert desk.spent == (said.cost, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "waits"),
+    [
+        (401, "bad_key", "provider"),
+        (429, "rate_limited", "provider"),
+        (529, "provider_overloaded", "provider"),
+        (400, "request_refused", None),
+    ],
+)
+def test_what_was_refused_unread_costs_nothing(desk: Desk, status: int, code: str, waits: str | None) -> None:
+    """I7: given back, and asked once: the SDK's own retries are off."""
+    desk.plays({"type": "fail", "status": status, "times": 9})
+    said = desk.chain.analyze(question("weigh the offers"))
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, said.failure.status, said.waiting_for) == (code, status, waits)
+    assert desk.spent == (0, 0)
+    assert desk.served() == 1
+
+
+def test_retry_after_is_honoured(desk: Desk) -> None:
+    """Up to a cap of our own."""
+    desk.plays(
+        {"type": "fail", "status": 429, "retry_after": 17}, {"type": "fail", "status": 429, "retry_after": 86400}
+    )
+    waits = [desk.chain.analyze(question("weigh the offers")) for _ in range(2)]
+    assert [said.again_in for said in waits if isinstance(said, NotAnswered)] == [
+        timedelta(seconds=17),
+        timedelta(minutes=15),
+    ]
+
+
+def test_a_server_error_is_assumed_billed(desk: Desk) -> None:
+    """I7: it may have been answered before it broke."""
+    desk.plays({"type": "fail", "status": 500, "times": 1})
+    said = desk.chain.analyze(question("weigh the offers"))
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, said.waiting_for) == ("provider_error", "provider")
+    assert desk.spent == (said.cost, 0)
+    assert said.cost > 0
+
+
+def test_a_provider_that_is_down_costs_nothing(tmp_path: Path) -> None:
+    """Nothing was sent: nobody listens on the port."""
+    desk = Desk(f"http://127.0.0.1:{free_port()}", tmp_path)
+    said = desk.chain.analyze(question("weigh the offers"))
+    desk.chain.close()
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, desk.spent) == ("provider_unreachable", (0, 0))
+
+
+def test_a_connection_that_breaks_in_the_middle_is_assumed_billed(tmp_path: Path) -> None:
+    """I7: the request was read, then the far side vanished."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_read_and_hang_up, args=(server,))
+        thread.start()
+        desk = Desk(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path)
+        said = desk.chain.analyze(question("weigh the offers"))
+        thread.join(10)
+    desk.chain.close()
+    assert isinstance(said, NotAnswered)
+    assert said.failure.code == "provider_reset"
+    assert desk.spent == (said.cost, 0)
+    assert said.cost > 0
+
+
+def _read_and_hang_up(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+
+
+def test_a_key_that_is_added_later_is_used_at_once(llmock: str, tmp_path: Path) -> None:
+    """As `./aiw key` does, while the function runs."""
+    httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
+    desk = Desk(llmock, tmp_path, key=None)
+    without = desk.chain.analyze(question("weigh the offers"))
+    assert isinstance(without, NotAnswered)
+    assert (without.failure.code, desk.served()) == ("no_recipe", 0)
+    (tmp_path / "anthropic.key").write_text(KEY)
+    desk.plays({"type": "reply", "text": proposal()})
+    assert isinstance(desk.chain.analyze(question("weigh the offers")), Answer)
+    desk.chain.close()
+
+
+def test_words_are_generated(desk: Desk) -> None:
+    """`claude.generate`: text, and failures told apart."""
+    said: list[Generated | NotDone | Unknown] = []
+    script: list[Behaviour] = [
+        {"type": "reply", "text": "Guten Tag"},
+        {"type": "fail", "status": 529},
+        {"type": "fail", "status": 502},
+    ]
+    for behaviour in script:
+        desk.plays(behaviour)  # one at a time: the fake lets a failure pass before a reply
+        said.append(desk.chain.generate(task_of(), "greet in German", 50, None))
+    assert said[0] == Generated("Guten Tag")
+    assert isinstance(said[1], NotDone)
+    assert (said[1].code, said[1].transient) == ("provider_overloaded", True)
+    assert isinstance(said[2], Unknown)
+
+
+def test_eight_at_once_are_each_booked(desk: Desk) -> None:
+    """I7: one client, many threads; what is spent is the sum of what they cost."""
+    for _ in range(24):
+        desk.plays({"type": "reply", "text": proposal()})
+    costs: list[int] = []
+
+    def work() -> None:
+        for _ in range(3):
+            answer = desk.chain.analyze(question("weigh the offers"))
+            assert isinstance(answer, Answer)
+            costs.append(answer.cost)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(costs) == 24
+    assert desk.spent == (sum(costs), 0)
