@@ -11,6 +11,7 @@ import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -37,7 +38,7 @@ _INSIDE_SUFFIXES: Final = (
 )  # fmt: skip
 # Under these the gateway serves its control plane and our functions, none of which asks who calls.
 _PLATFORM_PATHS: Final = frozenset({"system", "function", "async-function"})
-# Addresses of IPv6 that hold one of IPv4, beside those that the standard library knows: compatible, and NAT64 (RFC 8215).
+# Addresses of IPv6 that hold one of IPv4, beside those that the standard library knows: compatible, and NAT64.
 _WRAPPING: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
 
 
@@ -63,6 +64,16 @@ class Address:
         return f"{self.host}:{self.port}"
 
     @property
+    def machine(self) -> str:
+        """Host and port, where every way to say "this machine" is one: which door it is, not how it is written."""
+        try:
+            ip = ipaddress.ip_address(self.host)
+            here = ip.is_loopback or ip.is_unspecified
+        except ValueError:
+            here = self.host == "localhost" or self.host.endswith(".localhost")
+        return f"localhost:{self.port}" if here else self.place
+
+    @property
     def url(self) -> str:
         """The address in its one form: what is shown and what is sent."""
         return f"{self.scheme}://{self.authority}{self.path}{'?' + self.query if self.query else ''}"
@@ -82,6 +93,7 @@ class Address:
         return bool(segments) and segments[0].casefold() in _PLATFORM_PATHS
 
 
+@lru_cache(maxsize=1024)  # each step's url is read several times between intake and sending
 def parse(url: str) -> Address:
     """Read a URL. ValueError, with the reason, for everything that is not plainly one http(s) address."""
     if len(url) > URL_MAX:

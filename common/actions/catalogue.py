@@ -172,15 +172,16 @@ class Catalogue:
             args = references.resolve(step.args, outputs)
         except Invalid as exc:
             raise Unresolvable("ref_unusable", exc.errors[0].pointer, exc.errors[0].detail) from exc
-        resolved = step.model_copy(update={"args": args})
+        if args == step.args:
+            return step
         action = self._actions.get(step.action)
-        if action is not None and args != step.args:
+        if action is not None:
             try:
                 arguments(action, args)
             except ValueError as exc:
                 first = field_errors(action, exc, "")[0]
                 raise Unresolvable("ref_unusable", first.pointer, first.detail) from exc
-        return resolved
+        return step.model_copy(update={"args": args})
 
     def installed(self, step: Step) -> bool:
         """Whether there is such an action here."""

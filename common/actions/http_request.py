@@ -142,7 +142,7 @@ class HttpRequestAction(Action[HttpRequestArgs]):
 
     def __init__(self, own: Iterable[str] = ()) -> None:
         """`own`: host:port of our own parts (front door, gateway, database, brokers, bucket), never a target."""
-        self.own = frozenset(own)
+        self._own = frozenset(address.parse(f"http://{place}").machine for place in own)
 
     def effect(self, args: HttpRequestArgs, policy: Policy) -> Effect:
         """By method; POST and PATCH may be repeated only where the host's setting says so."""
@@ -160,7 +160,9 @@ class HttpRequestAction(Action[HttpRequestArgs]):
         if args.method not in READS:
             reasons.append(Reason(rule="http_method", floor=Risk.HIGH, values={"method": args.method, **host}))
         if secrets := _credentials(args):
-            reasons.append(Reason(rule="http_secret", floor=Risk.HIGH, values={"names": ", ".join(secrets), **host}))
+            reasons.append(
+                Reason(rule="http_secret", floor=Risk.HIGH, values={"names": ", ".join(secrets)[:200], **host})
+            )
         if known.result_fields:
             rule, floor = ("http_result", Risk.MEDIUM) if listed else ("http_result_unlisted", Risk.HIGH)
             reasons.append(Reason(rule=rule, floor=floor, values=host))
@@ -175,7 +177,7 @@ class HttpRequestAction(Action[HttpRequestArgs]):
     def refusals(self, args: HttpRequestArgs, policy: Policy) -> tuple[tuple[str, str], ...]:
         """Our own parts and the platform's control plane, always; private addresses unless listed by name and port."""
         target = args.address
-        if target.place in self.own:
+        if target.machine in self._own:
             return (("url", "refuse.own_part"),)
         if not target.inside:
             return ()

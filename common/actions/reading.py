@@ -82,8 +82,8 @@ def _read_step(  # noqa: PLR0913 - private; what a step is read against
             )
         )
     bound = references.bind(step.args, inputs, now_iso, f"{where}/args")
-    errors = _misplaced(action, references.find(bound, f"{where}/args"), earlier, f"{where}/args")
-    if errors:
+    refs = references.find(bound, f"{where}/args")
+    if refs and (errors := _misplaced(action, refs, earlier, f"{where}/args")):
         raise Invalid(tuple(errors))
     try:
         arguments(action, bound)

@@ -19,7 +19,7 @@ from jmespath.parser import ParsedResult
 
 from common.core import bounds
 from common.core.errors import FieldError, Invalid
-from common.core.json_limits import REF, escape, text_fault, walk
+from common.core.json_limits import REF, escape, plain, text_fault, walk
 from common.core.task import Json
 
 MUST: Final = "must"
@@ -82,6 +82,8 @@ def find(args: Mapping[str, Json], pointer: str = "") -> tuple[Ref, ...]:
     if REF in args:
         raise Invalid((FieldError(pointer, "are arguments by name, and cannot be a reference as a whole"),))
     for name, value in args.items():
+        if plain(value) and plain(name):
+            continue
         top = f"/{escape(name)}"
         if fault := text_fault(name):
             errors.append(FieldError(pointer, f"has a key that {fault}"))
@@ -108,6 +110,8 @@ def unbounded(args: Mapping[str, Json]) -> bool:
 def faults(value: Json, pointer: str) -> list[FieldError]:
     """What in a value cannot be an argument, references included: inputs and results must not bring their own."""
     errors: list[FieldError] = []
+    if plain(value):
+        return errors
     for where, _ in walk(value, pointer, errors):
         errors.append(FieldError(where, "holds a `$ref` of its own; only a plan's arguments may"))
     return errors

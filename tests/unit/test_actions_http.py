@@ -130,7 +130,8 @@ def test_the_key_is_sent_only_where_the_host_honours_it() -> None:
         "http://gateway/",
         "http://gateway:8080/system/functions", "http://gateway:8080//%53ystem", "http://gateway:8080/function/ocr",
         "http://127.0.0.1:9100/system",
-        "http://127.0.0.1:9100/async-function/a", "https://aiw.example.com/api/v1/pause", "https://AIW.example.com./",
+        "http://127.0.0.1:9100/async-function/a", "https://aiw.example.com/api/v1/pause", "http://localhost:5432/",
+        "http://[::1]:5432/", "http://0.0.0.0:5432/", "https://AIW.example.com./",
     ],
 )  # fmt: skip
 def test_our_own_parts_and_private_addresses_are_refused(url: str) -> None:

@@ -32,9 +32,16 @@ def messages(lang: str) -> dict[str, str]:
         (
             REFUND,
             'Send POST https://pay.example.com/r, body {"amount":39000,"x":0.1,"id":«result of order: json.id»}',
-            'POST 요청 보내기: https://pay.example.com/r, 본문 {"amount":39000,"x":0.1,"id":«order 단계의 결과: json.id»}',
+            (
+                "POST 요청 보내기: https://pay.example.com/r, "
+                '본문 {"amount":39000,"x":0.1,"id":«order 단계의 결과: json.id»}'
+            ),
         ),
-        (get("http://예시.한국/?q=1"), "Send GET http://xn--vv4b11d.xn--3e0b707e/?q=1", "GET 요청 보내기: http://xn--vv4b11d.xn--3e0b707e/?q=1"),
+        (
+            get("http://예시.한국/?q=1"),
+            "Send GET http://xn--vv4b11d.xn--3e0b707e/?q=1",
+            "GET 요청 보내기: http://xn--vv4b11d.xn--3e0b707e/?q=1",
+        ),
         (step("wait", {"seconds": 5400}), "Wait 5,400 s", "5,400초 기다리기"),
         (step("wait", {"seconds": 0.25}), "Wait 0.25 s", "0.25초 기다리기"),
         (

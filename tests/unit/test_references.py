@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from common.core import bounds, references
-from common.core.errors import Invalid
-from common.core.json_limits import DEPTH_MAX, INTEGER_MAX, NODES_MAX, escape, same
+from common.core.errors import FieldError, Invalid
+from common.core.json_limits import DEPTH_MAX, INTEGER_MAX, NODES_MAX, escape, plain, same, walk
 from common.core.references import Unresolvable
 from common.core.task import Json
 
@@ -242,6 +242,20 @@ def test_a_pointer_is_ascii_and_leads_back_to_its_key(key: str) -> None:
     assert pointer.isascii()
     assert "/" not in pointer
     assert escape(key + "/") == pointer + "~1"
+
+
+@given(
+    st.recursive(
+        JSON | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("$ref"), inner),
+    )
+)
+def test_the_short_cut_lets_nothing_through(value: Json) -> None:
+    """What counts as plain has neither a fault nor a reference: the quick look may only ever be stricter."""
+    if plain(value):
+        problems: list[FieldError] = []
+        assert list(walk(value, "", problems)) == []
+        assert problems == []
 
 
 def test_equal_json_is_equal_and_nothing_else() -> None:
