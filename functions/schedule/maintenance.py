@@ -38,7 +38,7 @@ class Maintenance:
         """Look at what is due: how many there were, how many moved, and whether there may be more."""
         self.budget.expire()
         due = self.queue.due(LIMIT)
-        reminded = [task.id for task in due if task.state is State.MANUAL]
+        reminded = [task.id for task in due if task.state is State.MANUAL and not _cancels(task)]
         if reminded:
             self.approvals.remind(reminded, REMIND_IN)
         moves = [follows for task in due if (follows := self.after(task)) is not None]
@@ -55,7 +55,7 @@ class Maintenance:
                 return self._lost_run(task)
             case State.ANALYZING:
                 return after_lost_analysis(task, self.limits(), self.clock.draw(), ACTOR)
-            case State.AWAITING_APPROVAL if task.cancel_requested:
+            case State.AWAITING_APPROVAL | State.MANUAL if _cancels(task):
                 return move(task, "cancelled", State.CANCELLED, None, ACTOR, only_if_due=True)
             case State.AWAITING_APPROVAL:
                 passed = task.deadline_in is not None and task.deadline_in <= timedelta(0)
@@ -103,3 +103,8 @@ class Maintenance:
         if wakes:
             self.notifier.publish(wakes)
         return len(applied)
+
+
+def _cancels(task: Task) -> bool:
+    """A cancel was asked for while a worker had the task; here it is carried out, unless an effect is unknown (I6)."""
+    return task.cancel_requested and task.unknown_effect is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.adapters.memory.rows import ApprovalRow, AttemptRow, TaskRow
+from common.adapters.memory.rows import GRACE, ApprovalRow, AttemptRow, TaskRow
 from common.adapters.memory.store import MemoryStore
 from common.core.lifecycle import Ask, Detail, Ended, NextStep, Transition
 from common.core.task import TERMINAL, Effect, Json, OutcomeKind, Plan, State
@@ -47,9 +47,10 @@ class MemoryApply:
         """The lease is the worker's and the step has not been ended before."""
         if row.state is not State.RUNNING or row.lease_no != change.lease_no:
             return False
-        return self._endable(row, change.ended)
+        return self.endable(row, change.ended)
 
-    def _endable(self, row: TaskRow, ended: Ended) -> bool:
+    def endable(self, row: TaskRow, ended: Ended) -> bool:
+        """Whether this end has not been written before."""
         mine = [a for a in row.trail if a.step_id == ended.step_id]
         if ended.number is None:
             return not any(a.outcome in {OutcomeKind.DONE, None} for a in mine)
@@ -61,7 +62,7 @@ class MemoryApply:
             return False
         if change.event_seq is not None and row.event_seq != change.event_seq:
             return False
-        return not change.only_if_due or (self.is_due(row, now) and not row.in_flight(now))
+        return not change.only_if_due or (self.is_due(row, now) and not self.in_flight(row, now))
 
     def is_due(self, row: TaskRow, now: datetime) -> bool:
         """Its `next_check_at` has passed."""
@@ -75,7 +76,7 @@ class MemoryApply:
         row.waiting_for = change.waiting_for or self.delayed(row, now)
         row.kind = change.kind_of_task or row.kind
         row.priority = row.priority if change.priority is None else change.priority
-        row.attempts = 0 if change.resets_attempts else row.attempts + change.costs_attempt
+        row.attempts = self.attempts_after(row, change)
         row.replans = 0 if change.resets_replans else row.replans + (change.kind == "replanned")
         row.failure = change.detail.failure or row.failure
         if change.plan is not None:
@@ -84,7 +85,7 @@ class MemoryApply:
             self._end(row, change.ended, now)
         row.wait_until = None if change.wait_until is None else now + change.wait_until
         if change.ask is not None or change.closes_approval:
-            self._close_approval(row, now)
+            self.close_approval(row, now)
         if change.ask is not None:
             self.open_approval(row, change.ask, now)
         row.next_check_at = None if change.check_in is None else self.look_again(row, change.check_in, now)
@@ -92,6 +93,14 @@ class MemoryApply:
         self.write_event(row, change, source, now)
         if change.target in TERMINAL:
             row.cancel_requested_at = row.cancel_requested_by = None
+
+    def attempts_after(self, row: TaskRow, change: Transition) -> int:
+        """Failed and lost runs since the plan, or since a person retried."""
+        return 0 if change.resets_attempts else row.attempts + change.costs_attempt
+
+    def in_flight(self, row: TaskRow, now: datetime) -> bool:
+        """Whether an open attempt may still be ended by the one that began it."""
+        return any(a.outcome is None and a.must_end_by + GRACE > now for a in row.trail)
 
     def write_event(self, row: TaskRow, change: Transition, source: State, now: datetime) -> None:
         """In the same commit (I2)."""
@@ -110,8 +119,8 @@ class MemoryApply:
         """When the task is looked at next (I9)."""
         at = now + check_in
         deadline = row.request.deadline
-        if row.state in {State.QUEUED, State.RECEIVED} and row.cancel_requested_at is not None:
-            return now  # whoever claims it carries the request out
+        if row.cancel_requested_at is not None:
+            return now  # whoever looks at it carries the request out
         if row.state is State.QUEUED and row.request.not_before is not None:
             at = max(at, row.request.not_before)
         if deadline is not None and row.state in {State.QUEUED, State.RECEIVED, State.AWAITING_APPROVAL}:
@@ -139,7 +148,8 @@ class MemoryApply:
             )
         )
 
-    def _close_approval(self, row: TaskRow, now: datetime) -> None:
+    def close_approval(self, row: TaskRow, now: datetime) -> None:
+        """Whatever it was: nothing begins under it any more."""
         approval = self.store.open_approval(row.id)
         if approval is not None:
             approval.closed_at = now
@@ -171,14 +181,16 @@ class MemoryApply:
         _close(attempt, ended, now)
         return attempt
 
+    def may_append(self, attempt: AttemptRow) -> bool:
+        """Open or unknown, and no person has said what it did."""
+        return attempt.decided_by is None and attempt.outcome in {None, OutcomeKind.UNKNOWN}
+
     def _append_late(self, row: TaskRow, ended: Ended | None, now: datetime) -> None:
         if ended is None or ended.number is None or ended.decided_by is not None:
             return  # a person's word counts with its transition or not at all
         mine = [a for a in row.trail if a.step_id == ended.step_id]
         attempt = next((a for a in mine if a.number == ended.number), None)
-        if attempt is None or attempt.decided_by is not None:
-            return
-        if attempt.outcome not in {None, OutcomeKind.UNKNOWN}:
+        if attempt is None or not self.may_append(attempt):
             return
         # A later attempt may be open or done by now: two that claim the step are refused by the database (I6).
         if ended.outcome is not OutcomeKind.NOT_DONE and any(a is not attempt and a.claims_the_step for a in mine):

@@ -137,7 +137,7 @@ class MemoryQueue(MemoryGate, MemoryApply):
 
     def needs_maintenance(self, row: TaskRow, now: datetime) -> bool:
         """Its time has passed, no function claims it, and no attempt of it may still be in flight."""
-        return row.state in LOOKED_AT and self.is_due(row, now) and not row.in_flight(now)
+        return row.state in LOOKED_AT and self.is_due(row, now) and not self.in_flight(row, now)
 
     def next_due(self, state: State) -> timedelta | None:
         """See Queue."""

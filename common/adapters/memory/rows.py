@@ -98,10 +98,6 @@ class TaskRow:
         """When it became ready, minus a span per priority, so that nothing starves."""
         return (self.next_check_at or self.created_at) - self.priority * PRIORITY_SPAN
 
-    def in_flight(self, now: datetime) -> bool:
-        """Whether an open attempt may still be ended by the one that began it."""
-        return any(a.outcome is None and a.must_end_by + GRACE > now for a in self.trail)
-
     def public(self, now: datetime) -> Task:
         """As the core sees it; durations are taken at `now`."""
         deadline = self.request.deadline

@@ -1,0 +1,244 @@
+"""What each move does to a world: the functions' own code wherever there is some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, cast
+
+from common import api
+from common.core.digest import approval_digest
+from common.core.lifecycle import Detail, move as moved
+from common.core.task import LEASED, TERMINAL, Plan, State
+from common.ports import Submission, TaskRecord
+from functions.analyze.submit import new_task
+from functions.approve import approvals, manual
+from tests.simulator.asked import REQUESTS, named
+from tests.simulator.moves import Move
+from tests.simulator.oracle import Grant, Violation
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+DAY: Final = timedelta(hours=24)
+TASKS_MOST: Final = 4
+RESEND_WITHIN: Final = 5 * 86_400  # seconds: an Idempotency-Key is kept for 7 days
+AUTORUN: Final = ("low", "medium", "low", "high")
+
+
+def submit(world: World, move: Move) -> None:
+    """A person or a program asks for something."""
+    if len(world.ids) >= TASKS_MOST:
+        return
+    given = REQUESTS[move.pick % len(REQUESTS)]
+    if move.pick % 5 == 0:
+        given = given.model_copy(update={"deadline": world.time.now() + timedelta(minutes=20)})
+    elif move.pick % 5 == 1:
+        given = given.model_copy(update={"not_before": world.time.now() + timedelta(minutes=3)})
+    policy = world.workspace.policy(world.home)
+    new = named(new_task(given, world.wired, world.who, "en", policy, "#"))
+    key = f"k{len(world.ids)}"
+    world.add(Submission(token_sha256=world.who.token_sha256, tasks=(new,), key=key, body_sha256=key))
+
+
+def resubmit(world: World, _: Move) -> None:
+    """The answer got lost, so the same request is sent again (I1: nothing is doubled)."""
+    if world.last is None or world.time.seconds - world.last_at > RESEND_WITHIN:
+        return
+    before = len(world.store.tasks)
+    again = replace(world.last, tasks=tuple(replace(t, id=world.store.new_id()) for t in world.last.tasks))
+    world.queue.add([again])
+    if len(world.store.tasks) != before:
+        raise Violation("I1: one Idempotency-Key made two tasks")
+
+
+def execute(world: World, move: Move) -> None:
+    """A worker takes a turn."""
+    with world.worker(move.pick) as number:
+        if number is not None:
+            world.far.moods = list(move.moods)
+            world.runner(number).turn()
+
+
+def analyze(world: World, move: Move) -> None:
+    """Another reads what was received."""
+    with world.worker(move.pick) as number:
+        if number is not None:
+            world.model.moods = list(move.moods)
+            world.analyst(number).turn()
+
+
+def maintain(world: World, _: Move) -> None:
+    """`schedule` looks at what is due."""
+    world.maintenance().turn()
+
+
+def advance(world: World, move: Move) -> None:
+    """Time passes."""
+    world.time.seconds += move.seconds
+
+
+def expire(world: World, _: Move) -> None:
+    """More time passes than an approval lives."""
+    world.time.seconds += DAY.total_seconds() + 60
+
+
+def deliver(world: World, move: Move) -> None:
+    """A batch that was on its way arrives; sometimes it arrives again later."""
+    if not world.in_flight:
+        return
+    place = move.pick % len(world.in_flight)
+    batch = world.in_flight[place]
+    if move.pick % 2:
+        del world.in_flight[place]
+    world.queue.deliver(batch)
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def _looked_at(world: World, move: Move, *states: State) -> TaskRecord | None:
+    """What a person sees: of the tasks in such a state one, and then something may happen."""
+    fitting = [task for task in world.ids if world.store.tasks[task].state in states]
+    if not fitting:
+        return None
+    record = world.reads.task(world.home, fitting[move.pick % len(fitting)])
+    world.point()
+    return record
+
+
+def _decide(world: World, move: Move, verdict: Callable[..., object]) -> TaskRecord | None:
+    seen = _looked_at(world, move, State.AWAITING_APPROVAL)
+    if seen is None or seen.task.plan is None:
+        return None
+    body = api.Decision(digest=approval_digest(world.home, seen.task.id, seen.task.plan))
+    verdict(seen.task.id, body, world.wired, world.who, "en")
+    return seen
+
+
+def approve(world: World, move: Move) -> None:
+    """A person says yes to exactly what was on the page."""
+    seen = _decide(world, move, approvals.approve)
+    if seen is None:
+        return
+    plan = cast(Plan, seen.task.plan)
+    now = world.store.now
+    until = max(now, seen.task.request.not_before or now) + DAY
+    world.oracle.grants[seen.task.id] = Grant(plan.number, plan.steps, plan.risk, until)
+
+
+def reject(world: World, move: Move) -> None:
+    """A person says no."""
+    _decide(world, move, approvals.reject)
+
+
+def cancel(world: World, move: Move) -> None:
+    """As the dashboard does it: a request while a worker has it, a transition else."""
+    seen = _looked_at(world, move, *(state for state in State if state not in TERMINAL))
+    if seen is None:
+        return
+    task = seen.task
+    if task.state in LEASED:
+        world.queue.request_cancel(world.home, task.id, None, f"person:{world.person}")
+        return
+    actor = f"person:{world.person}"
+    world.queue.apply([moved(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(note="no more"))])
+
+
+def retry(world: World, move: Move) -> None:
+    """A person has it tried again."""
+    seen = _looked_at(world, move, State.MANUAL)
+    if seen is not None:
+        manual.retry(seen.task.id, api.Note(), world.wired, world.who, "en")
+
+
+def reanalyze(world: World, move: Move) -> None:
+    """A person has it read again."""
+    seen = _looked_at(world, move, State.MANUAL)
+    if seen is not None:
+        manual.reanalyze(seen.task.id, api.Note(), world.wired, world.who, "en")
+
+
+def resolve(world: World, move: Move) -> None:
+    """A person closes it by hand."""
+    seen = _looked_at(world, move, State.MANUAL)
+    if seen is not None:
+        manual.resolve(seen.task.id, api.Resolution(note="done by hand"), world.wired, world.who, "en")
+
+
+def outcome(world: World, move: Move) -> None:
+    """A person looks at the far side and says, truthfully, what an unknown attempt did."""
+    seen = _looked_at(world, move, State.MANUAL)
+    unknown = seen and seen.task.unknown_effect
+    if seen is None or unknown is None or seen.task.plan is None:
+        return
+    step = next((s for s in seen.task.plan.steps if s.id == unknown.step_id), None)
+    happened = step is not None and world.far.effects[str(step.args["what"])] > 0
+    said = api.GivenOutcome(step=unknown.step_id, outcome="done" if happened else "not_done")
+    manual.outcome(seen.task.id, said, world.wired, world.who, "en")
+
+
+# --- the whole installation -----------------------------------------------------------------------------------------
+
+
+def pause(world: World, _: Move) -> None:
+    """Everything stops."""
+    world.workspace.pause(world.home, "look first", world.person)
+
+
+def resume(world: World, _: Move) -> None:
+    """And goes on."""
+    world.workspace.pause(world.home, None, world.person)
+
+
+def policy(world: World, move: Move) -> None:
+    """The threshold moves."""
+    value = {"autorun": AUTORUN[move.pick % len(AUTORUN)], "self_approval": None}
+    world.workspace.put(world.home, "policy", cast(dict[str, api.Json], value), None, world.person)
+
+
+def tamper(world: World, move: Move) -> None:
+    """The database's owner alters a plan behind everybody's back (the trigger that forbids it is off)."""
+    fitting = [row for row in world.store.tasks.values() if row.state in {State.QUEUED, State.AWAITING_APPROVAL}]
+    if not fitting:
+        return
+    row = fitting[move.pick % len(fitting)]
+    if row.plan is None or not any(step.action == "act" for step in row.plan.steps):
+        return
+    done = {a.step_id for a in row.trail}
+    steps = tuple(
+        s.model_copy(update={"args": {**s.args, "what": f"{s.args['what']}!"}})
+        if s.action == "act" and s.id not in done
+        else s
+        for s in row.plan.steps
+    )
+    row.plan = row.plan.model_copy(update={"steps": steps})
+    world.store.plans[row.id, row.plan.number] = row.plan
+    world.oracle.known[row.id].plan = row.plan
+
+
+MOVES: Final[dict[str, Callable[[World, Move], None]]] = {
+    made.__name__: made
+    for made in (
+        submit,
+        resubmit,
+        execute,
+        analyze,
+        maintain,
+        advance,
+        expire,
+        deliver,
+        approve,
+        reject,
+        cancel,
+        retry,
+        reanalyze,
+        resolve,
+        outcome,
+        pause,
+        resume,
+        policy,
+        tamper,
+    )
+}

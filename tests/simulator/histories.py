@@ -1,0 +1,92 @@
+"""Running histories: one by one, by the thousand, and a failing one made as small as it still fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from common.core.task import TERMINAL, State
+from tests.simulator.moves import Move, history, smaller
+from tests.simulator.oracle import Violation
+from tests.simulator.world import World
+
+MakeWorld = Callable[[int], World]
+ROUNDS: Final = 60  # turns within which everything must have come to an end, or to a person
+RESTS: Final = TERMINAL | {State.AWAITING_APPROVAL, State.MANUAL}
+TRIALS: Final = 400  # of making a failing history smaller
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A history that broke something."""
+
+    seed: int
+    moves: tuple[Move, ...]
+    why: str
+
+    def __str__(self) -> str:
+        """What to read, and how to see it again."""
+        shown = "\n".join(f"    {move!r}," for move in self.moves)
+        return f"seed {self.seed}: {self.why}\n{shown}\n  again: pytest tests/simulator --seed {self.seed}"
+
+
+def run(seed: int, moves: Sequence[Move], make: MakeWorld = World) -> str | None:
+    """Play a history to its end; what did not hold, or None."""
+    world = make(seed)
+    try:
+        for move in moves:
+            world.play(move)
+        _come_to_rest(world)
+        world.oracle.all_there()
+    except Violation as exc:
+        return str(exc)
+    except Exception as exc:  # noqa: BLE001 - whatever the product raises at nobody in particular is a finding
+        return f"{type(exc).__name__}: {exc}"
+    return None
+
+
+def _come_to_rest(world: World) -> None:
+    """I9: left alone, with nothing broken any more, every task ends or waits for a person."""
+    world.play(Move("resume"))
+    world.workspace.put(world.home, "budget_usd", "1", None, world.person)
+    for _ in range(ROUNDS):
+        for name in ("maintain", "analyze", "execute", "execute"):
+            world.play(Move(name))
+        live = [row for row in world.store.tasks.values() if row.state not in RESTS]
+        if not live:
+            break
+        soonest = min(row.next_check_at for row in live if row.next_check_at is not None)
+        world.time.seconds += max(1.0, (soonest - world.store.now).total_seconds() + 0.001)
+    for row in world.store.tasks.values():
+        if row.state not in RESTS:
+            raise Violation(f"I9: {row.id.hex[-6:]} is {row.state} for ever")
+        unknown = any(a.outcome is not None and a.claims_the_step and a.outcome != "done" for a in row.trail)
+        if row.cancel_requested_at is not None and row.state not in TERMINAL and not unknown:
+            raise Violation(f"cancel: {row.id.hex[-6:]} is {row.state}, its cancel was asked for and is forgotten")
+
+
+def first_failure(seeds: range, make: MakeWorld = World) -> Failure | None:
+    """The first of the seeds whose history breaks something."""
+    for seed in seeds:
+        moves = history(seed)
+        why = run(seed, moves, make)
+        if why is not None:
+            return Failure(seed, moves, why)
+    return None
+
+
+def shrunk(failure: Failure, make: MakeWorld = World) -> Failure:
+    """The same failure with as few moves as it still needs."""
+    trials, name = 0, failure.why.split(":")[0]
+    shrinking = True
+    while shrinking and trials < TRIALS:
+        shrinking = False
+        for fewer in smaller(failure.moves):
+            trials += 1
+            why = run(failure.seed, fewer, make)
+            if why is not None and why.split(":")[0] == name:
+                failure = Failure(failure.seed, fewer, why)
+                shrinking = True
+                break
+    return failure

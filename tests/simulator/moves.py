@@ -1,0 +1,126 @@
+"""Histories: what happens, in which order, and what breaks in the middle. Made from a seed, and small enough to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final
+
+CRASH: Final = "crash"  # the process dies at this point
+LATE: Final = "late"  # it dies after sending a batch, which arrives later, if ever
+TWICE: Final = "twice"  # the batch arrives now and may arrive again
+
+# What a worker, a person or the world may do, and how often beside the others.
+WEIGHTS: Final = {
+    "submit": 8,
+    "execute": 34,
+    "analyze": 12,
+    "maintain": 12,
+    "advance": 14,
+    "approve": 14,
+    "reject": 2,
+    "cancel": 4,
+    "outcome": 6,
+    "retry": 5,
+    "reanalyze": 2,
+    "resolve": 1,
+    "pause": 3,
+    "resume": 4,
+    "policy": 3,
+    "deliver": 5,
+    "resubmit": 2,
+    "tamper": 1,
+    "expire": 1,
+}
+# What is rudest in the middle of something else.
+RUDE: Final = {
+    "execute": 8,
+    "maintain": 2,
+    "analyze": 3,
+    "approve": 2,
+    "cancel": 3,
+    "pause": 3,
+    "policy": 4,
+    "tamper": 1,
+    "outcome": 2,
+    "retry": 2,
+    "deliver": 2,
+    "advance": 3,
+}
+BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel"})
+SPANS: Final = (1, 3, 20, 36, 61, 70, 400)  # seconds: within a lease, past an attempt's end, past a lease, past any backoff
+MOODS: Final = ("ok", "ok", "ok", "busy", "refuse", "reset_before", "reset_after", "reset_after", "large")
+POINTS: Final = 9  # most turns have about as many places where something may happen
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One thing that happens. `inside`: what happens at the n-th point of it."""
+
+    name: str
+    pick: int = 0  # which task, worker or message, modulo how many there are
+    seconds: int = 0
+    moods: tuple[str, ...] = ()  # of the far side and of the model, in turn
+    inside: tuple[tuple[int, Move | str], ...] = ()
+
+    def __repr__(self) -> str:
+        """As short as it can be read again."""
+        parts = [repr(self.name)]
+        parts += [f"pick={self.pick}"] if self.pick else []
+        parts += [f"seconds={self.seconds}"] if self.seconds else []
+        parts += [f"moods={self.moods}"] if self.moods else []
+        parts += [f"inside={self.inside}"] if self.inside else []
+        return f"Move({', '.join(parts)})"
+
+
+def history(seed: int) -> tuple[Move, ...]:
+    """The history of a seed: a task at least, then whatever happens."""
+    random = Random(seed)
+    length = random.randint(6, 18)
+    return (_move(random, "submit"), *(_breakable(random) for _ in range(length)))
+
+
+def _breakable(random: Random) -> Move:
+    move = _any(random, WEIGHTS)
+    if move.name in BUSY and random.random() < 0.75:
+        move = replace(move, inside=_inside(random))
+    return move
+
+
+def _any(random: Random, weights: dict[str, int]) -> Move:
+    [name] = random.choices(tuple(weights), tuple(weights.values()))
+    return _move(random, name)
+
+
+def _move(random: Random, name: str) -> Move:
+    moods = tuple(random.choice(MOODS) for _ in range(random.randint(1, 3))) if name in {"execute", "analyze"} else ()
+    seconds = 0
+    if name == "advance":
+        seconds = 90_000 if random.random() < 0.06 else random.choice(SPANS)
+    return Move(name, pick=random.randrange(64), seconds=seconds, moods=moods)
+
+
+def _inside(random: Random) -> tuple[tuple[int, Move | str], ...]:
+    happens: list[tuple[int, Move | str]] = []
+    for _ in range(random.choice((1, 1, 2))):
+        at = random.randrange(1, POINTS)
+        kind = random.random()
+        if kind < 0.35:
+            happens.append((at, random.choice((CRASH, LATE, TWICE))))
+        elif kind < 0.65:
+            # it hangs for longer than its lease: others take over, and it comes back
+            happens += [(at, Move("advance", seconds=random.choice(SPANS[2:]))), (at, _move(random, "maintain"))]
+            happens += [(at, _any(random, RUDE)) for _ in range(random.randint(1, 2))]
+        else:
+            happens.append((at, _any(random, RUDE)))
+    return tuple(sorted(happens, key=lambda pair: pair[0]))
+
+
+def smaller(moves: tuple[Move, ...]) -> list[tuple[Move, ...]]:
+    """Every history with one thing less: a move, or something inside of one."""
+    fewer = [moves[:n] + moves[n + 1 :] for n in range(len(moves))]
+    for n, move in enumerate(moves):
+        for k in range(len(move.inside)):
+            thinner = replace(move, inside=move.inside[:k] + move.inside[k + 1 :])
+            fewer.append((*moves[:n], thinner, *moves[n + 1 :]))
+    return fewer
