@@ -6,12 +6,11 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-from typing import Final
+from typing import Final, Protocol
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Model
-from common.adapters.outbound_http import OutboundHttp
+from common.adapters.outbound_http import OutboundHttp, own_parts
 from common.adapters.postgres.approvals import PostgresApprovals
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
@@ -28,6 +27,7 @@ from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.after_step import Limits
 from common.ports import Analyzer, Approvals, Budget, Clock, Http, Notifier, People, Queue, Reads, Workspace
+from common.routes import FUNCTIONS
 
 WAKE_MARGIN: Final = 15  # seconds that a wake's answer may take beyond its time budget: the last turn is worked off
 
@@ -69,7 +69,13 @@ def bootstrap(settings: Settings) -> Container:
     database = Database(settings.database_url.get_secret_value(), settings.database_role)
     people = PostgresPeople(database)
     budget = PostgresBudget(database)
-    catalogue = Catalogue.shipped()
+    own = own_parts(
+        settings.database_url.get_secret_value(),
+        settings.redis_url,
+        settings.public_url,
+        *(settings.function_url.format(name=name) for name in FUNCTIONS),
+    )
+    catalogue = Catalogue.shipped(f"{host}:{port}" for host, port in own)
     notifier = RedisNotifier(settings.redis_url, settings.function) if settings.redis_url else NoNotifier()
     return Container(
         settings=settings,
@@ -82,7 +88,7 @@ def bootstrap(settings: Settings) -> Container:
         budget=budget,
         notifier=notifier,
         analyzer=choose(settings, budget, catalogue),
-        http=OutboundHttp(),
+        http=OutboundHttp(own),
         catalogue=catalogue,
         doorkeeper=Doorkeeper(people, clock),
         worker=f"{settings.function}@{socket.gethostname()}:{os.getpid()}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ from common.core.policy import Host, Policy
 from common.ports import HttpFailure, HttpRequest, HttpResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+BODY_READ = 100_000  # a larger body is left to the script
 Script = Callable[[socket.socket, bytes], None]
 
 
@@ -76,6 +78,10 @@ class Server:
                 return
             received += piece
         head, _, body = received.partition(b"\r\n\r\n")
+        declared = re.search(rb"(?i)content-length: (\d+)", head)
+        length = int(declared[1]) if declared else 0
+        while len(body) < length <= BODY_READ:
+            body += connection.recv(4096)
         self.heads.append(head)
         self.bodies.append(body)
         self.script(connection, head)

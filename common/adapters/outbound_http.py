@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpcore2
 import httpx2
@@ -34,6 +34,7 @@ BODY_MAX: Final = 10_000_000  # bytes, as received and as unpacked
 REDIRECTS_MAX: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FOLLOWS: Final = frozenset({"GET", "HEAD"})  # any other method meant the address that it was approved for
+_PORTS: Final = {"http": 80, "https": 443, "postgresql": 5432, "postgresql+pg8000": 5432, "redis": 6379, "rediss": 6379}
 _UNPACK: Final = 32 + zlib.MAX_WBITS  # zlib finds out by itself whether it is gzip or zlib
 # Of the connection, not of the request: a plan that could set them could speak to another host than the one checked.
 _OURS: Final = frozenset({
@@ -47,6 +48,14 @@ def resolve(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+def own_parts(*urls: str) -> frozenset[tuple[str, int]]:
+    """(host, port) of each URL that has a host: what `OutboundHttp` refuses and the catalogue calls our own."""
+    parts = [urlsplit(url) for url in urls]
+    return frozenset(
+        (part.hostname, port) for part in parts if part.hostname and (port := part.port or _PORTS.get(part.scheme))
+    )
+
+
 class OutboundHttp:
     """The Http port. Any thread may use it; a request has its own connection."""
 
@@ -57,7 +66,7 @@ class OutboundHttp:
         resolve: Resolve = resolve,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`forbidden`: (host, port) of our own parts, refused even if listed. `ssl_context` None: the system's CAs."""
+        """`forbidden`: (host, port) of our own parts, no plan's target. `ssl_context` None: the system's CAs."""
         self._forbidden = forbidden
         self._resolve = resolve
         self._ssl_context = ssl_context
@@ -89,14 +98,16 @@ class OutboundHttp:
 
     def _addresses(self, target: Address, policy: Policy, trip: Trip, *, trusted: bool) -> list[str]:
         """The addresses of a target, asked for once. One that is not allowed refuses all: which is taken is chance."""
-        listed = policy.host(target.host, target.port)
-        inside_allowed = trusted or (listed is not None and listed.port is not None)
         found = self._resolved(target, trip)
+        if trusted:  # an admin's own channel or function: the gateway that serves it may be ours
+            return found
+        listed = policy.host(target.host, target.port)
+        inside_allowed = listed is not None and listed.port is not None and not target.platform
         for text in found:
             address = ipaddress.ip_address(text)
             own = self._is_own(target, address)
             outside = is_public(address) and not _odd(address)
-            if own or not (outside or inside_allowed) or (not outside and target.platform and not trusted):
+            if own or not (outside or inside_allowed):
                 detail = f"{target.place} is {'a part of this installation' if own else 'not a public address'}"
                 raise HttpFailure("refused_address", sent=trip.sent, detail=detail)
         return found

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from common.adapters.outbound_http import OutboundHttp
+from common.adapters.outbound_http import OutboundHttp, own_parts
 from common.core.policy import Policy
 from common.ports import HttpFailure, HttpRequest
 from tests.outbound import OK, Serve, failure, fetched, listing, redirects, says, serve
@@ -107,13 +107,29 @@ def test_our_own_parts_are_refused_even_if_listed(host: str) -> None:
     http = OutboundHttp(frozenset({("127.0.0.1", 5432)}))
     written = f"[{host}]" if ":" in host else host
     request = HttpRequest(method="GET", url=f"http://{written}:5432/", timeout=5)
-    for from_settings in (False, True):
-        with pytest.raises(HttpFailure) as caught:
-            http.send(
-                HttpRequest(method="GET", url=request.url, from_settings=from_settings, timeout=5),
-                listing((host, 5432)),
-            )
-        assert (caught.value.code, caught.value.sent) == ("refused_address", False)
+    with pytest.raises(HttpFailure) as caught:
+        http.send(request, listing((host, 5432)))
+    assert (caught.value.code, caught.value.sent) == ("refused_address", False)
+
+
+def test_our_own_parts_are_read_from_the_settings() -> None:
+    """Database, Redis and front door by host and port; what lies on a Unix socket no request can reach."""
+    parts = own_parts(
+        "postgresql+pg8000://u:p@db/aiw", "unix:///run/v.sock", "http://127.0.0.1:8000", "https://x.example"
+    )
+    assert parts == {("db", 5432), ("127.0.0.1", 8000), ("x.example", 443)}
+
+
+def test_an_admins_own_address_does_not_lead_on_to_our_parts(serve: Serve) -> None:
+    """The trust is in that address alone: a redirect from it is judged as a plan's."""
+    own = serve(says(OK))
+    channel = serve(says(redirects(own.url)))
+    http = OutboundHttp(frozenset({("127.0.0.1", own.port)}))
+    request = HttpRequest(method="GET", url=channel.url, from_settings=True, timeout=5)
+    with pytest.raises(HttpFailure) as caught:
+        http.send(request, listing(("127.0.0.1", own.port)))
+    assert (caught.value.code, caught.value.sent) == ("refused_address", True)
+    assert own.accepted == 0
 
 
 def test_the_platforms_own_paths_are_refused_inside() -> None:
