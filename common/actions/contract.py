@@ -118,7 +118,7 @@ class Action(ABC, Generic[A]):
     def floors(self, args: A, known: Known) -> tuple[Reason, ...]:
         """Why it is how risky (rules by id); an empty tuple is low. Refusals of targets are `refusals`' business."""
 
-    def refusals(self, args: A, policy: Policy) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - most actions refuse nothing
+    def refusals(self, args: A, policy: Policy) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - most refuse nothing
         """(field, message key) of arguments that are never allowed: unlisted functions and channels, our own parts."""
         return ()
 

@@ -142,7 +142,7 @@ class HttpRequestAction(Action[HttpRequestArgs]):
 
     def __init__(self, own: Iterable[str] = ()) -> None:
         """`own`: host:port of our own parts (front door, gateway, database, brokers, bucket), never a target."""
-        self._own = frozenset(address.parse(f"http://{place}").machine for place in own)
+        self._own = frozenset(machine for place in own if (machine := _machine(place)))
 
     def effect(self, args: HttpRequestArgs, policy: Policy) -> Effect:
         """By method; POST and PATCH may be repeated only where the host's setting says so."""
@@ -233,6 +233,16 @@ class HttpRequestAction(Action[HttpRequestArgs]):
         )
         repeatable = self.effect(args, ctx.policy) is Effect.IDEMPOTENT
         return exchange(ctx, request, repeatable=repeatable, expect=args.expect or ())
+
+
+def _machine(place: str) -> str | None:
+    """An own part's host:port as `Address.machine` has it; None for a name that no url can have, so no plan either."""
+    host, _, port = place.rpartition(":")
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    try:
+        return address.parse(f"http://{bracketed}:{port}").machine
+    except ValueError:
+        return None
 
 
 def _pairs(query: dict[str, Json]) -> list[tuple[str, str]]:

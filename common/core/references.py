@@ -64,7 +64,7 @@ class Ref:
         return self.must is not None
 
 
-# --- finding ----------------------------------------------------------------------------------------------------------
+# --- finding --------------------------------------------------------------------------------------------------------
 
 
 def find(args: Mapping[str, Json], pointer: str = "") -> tuple[Ref, ...]:
@@ -181,7 +181,7 @@ def compiled(expression: str) -> ParsedResult:
     return parsed
 
 
-# --- filling in -------------------------------------------------------------------------------------------------------
+# --- filling in -----------------------------------------------------------------------------------------------------
 
 
 def bind(args: Mapping[str, Json], inputs: Mapping[str, Json], now_iso: str, pointer: str = "") -> dict[str, Json]:

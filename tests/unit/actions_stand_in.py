@@ -16,11 +16,12 @@ from common.core.task import Json, Origin, Request, Step
 from common.ports import HttpFailure, HttpRequest, HttpResponse
 
 NOW: Final = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
-CATALOGUE: Final = Catalogue.shipped(own=["aiw.example.com:443", "127.0.0.1:5432"])
+CATALOGUE: Final = Catalogue.shipped(own=["aiw.example.com:443", "127.0.0.1:5432", "::1:6379", "/run/redis:0"])
 POLICY: Final = Policy(
     hosts=(
         Host(name="localhost", port=5432),
         Host(name="::1", port=5432),
+        Host(name="127.0.0.1", port=6379),
         Host(name="api.example.com"),
         Host(name="127.0.0.1", port=9100),
         Host(name="localhost"),

@@ -131,6 +131,7 @@ def test_the_key_is_sent_only_where_the_host_honours_it() -> None:
         "http://gateway:8080/system/functions", "http://gateway:8080//%53ystem", "http://gateway:8080/function/ocr",
         "http://127.0.0.1:9100/system",
         "http://127.0.0.1:9100/async-function/a", "https://aiw.example.com/api/v1/pause", "http://localhost:5432/",
+        "http://127.0.0.1:6379/",
         "http://[::1]:5432/", "http://0.0.0.0:5432/", "https://AIW.example.com./",
     ],
 )  # fmt: skip
