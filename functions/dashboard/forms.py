@@ -24,6 +24,7 @@ from common.web import TaskRef, Wired
 
 from .page_route import Reading, new_router
 from .session import Flash, base_of, check_csrf, page_lang, put_flash
+from .setting_forms import typed
 
 router = new_router()
 
@@ -201,11 +202,10 @@ async def resume(forward: Forwarding) -> Response:
 async def change_setting(forward: Forwarding, name: str) -> Response:
     """Change one setting, if it is still as the page showed it."""
     fields = await forward.form()
-    headers = {"If-Match": f'"{field_of(fields, "version")}"'}
-    answer = await forward.send(
-        "put_setting", {"value": _json_or_text(field_of(fields, "value"))}, headers=headers, name=name
-    )
-    return forward.back(f"/settings#{quote(name)}", answer, "page.done.setting")
+    given = {key: value for key, value in fields.items() if isinstance(value, str)}
+    version = {"If-Match": f'"{field_of(fields, "version")}"'}
+    answer = await forward.send("put_setting", {"value": typed(name, given)}, headers=version, name=name)
+    return forward.back("/settings", answer, "page.done.setting")
 
 
 # --- people -----------------------------------------------------------------------------------------------------------

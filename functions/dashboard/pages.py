@@ -22,7 +22,7 @@ from common.ports import Approval, Principal, TaskFilter, TaskRecord
 from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 
-from . import admin, forms, sign_in, tasks
+from . import admin, forms, setting_forms, sign_in, tasks
 from .live import Feed, Serving
 from .openapi import document
 from .page_route import Reading, new_router
@@ -109,8 +109,10 @@ def title_of(task: Task, reader: Reader, wired: Wired, lang: Lang) -> str:
         return task.request.text
     if task.plan is None:
         return task.id.hex[-8:]
-    first = task.plan.steps[0]
-    return wired.catalogue.sentence(first, lang) if reaches(reader.who.role, "operator") else first.action
+    # What makes it risky says more than what comes first.
+    riskiest = next((reason.step for reason in task.plan.reasons if reason.step), None)
+    step = next((s for s in task.plan.steps if s.id == riskiest), task.plan.steps[0])
+    return wired.catalogue.sentence(step, lang) if reaches(reader.who.role, "operator") else step.action
 
 
 def lines_of(records: list[TaskRecord], reader: Reader, wired: Wired, lang: Lang) -> list[Line]:
@@ -320,8 +322,18 @@ def settings_page(request: Request, wired: Wired, reader: Reading) -> Response:
     """Every setting, each in a form of its own."""
     require(reader.who, "admin")
     items = [item for item in admin.list_settings(reader.who, wired).items if item.name != "pause"]  # it has a button
-    inbox = _waiting(wired.reads.counts(reader.who.workspace))
-    return render(request, wired, "settings.html", reader, items=items, inbox=inbox)
+    return render(
+        request,
+        wired,
+        "settings.html",
+        reader,
+        items=items,
+        lists=setting_forms.LISTS,
+        typed=setting_forms.shown,
+        choice_of=setting_forms.choice_of,
+        risks=RISKS,
+        inbox=_waiting(wired.reads.counts(reader.who.workspace)),
+    )
 
 
 @router.get("/people")

@@ -162,6 +162,10 @@ class Shown:
                 return t(f"page.{'in' if seconds > 0 else 'ago'}.{unit}", self._lang, n=number)
         return t("page.in.moment" if seconds > 0 else "page.ago.moment", self._lang)
 
+    def money(self, usd: str) -> str:
+        """Dollars as a person writes them: no row of zeros."""
+        return usd.rstrip("0").rstrip(".") if "." in usd else usd
+
     def failure(self, code: str) -> tuple[str, str]:
         """What went wrong, and what mends it."""
         known = catalogue("en")

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from common.adapters.postgres import bootstrap
-from common.core.task import State
+from common.core.task import Json, State
 from common.ports import HttpResponse
 from common.routes import ROUTES
 from functions.dashboard.codes import code_hash, new_code
@@ -146,7 +146,7 @@ def test_a_result_leaves_as_an_attachment_that_is_no_page(at: Desk) -> None:
         ([1, 2], (b"[\n  1,\n  2\n]", "application/json", "json")),
     ],
 )
-def test_an_output_is_rendered_by_what_it_holds(output: Any, expected: tuple[bytes, str, str]) -> None:
+def test_an_output_is_rendered_by_what_it_holds(output: Json, expected: tuple[bytes, str, str]) -> None:
     """Text as text, bytes as bytes, everything else as JSON."""
     assert rendered(output) == expected
 
