@@ -11,7 +11,9 @@ from common.core.errors import Forbidden, Unauthenticated
 from common.ports import Clock, People, Principal, Role
 
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "approver", "admin")  # each does all that the ones before it do
-KEPT_SECONDS: Final = 3.0  # a look-up costs a request about 0.1 ms of PostgreSQL; a revoked token reads that long at most
+KEPT_SECONDS: Final = (
+    3.0  # a look-up costs a request about 0.1 ms of PostgreSQL; a revoked token reads that long at most
+)
 KEPT_TOKENS: Final = 1000
 
 

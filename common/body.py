@@ -1,4 +1,4 @@
-"""A request's body, parsed once and strictly: what PostgreSQL or canonical JSON could not hold is refused at its field."""
+"""A request's body, parsed once and strictly: what could not be stored is refused at its field."""
 
 from __future__ import annotations
 

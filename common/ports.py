@@ -39,7 +39,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A task about to exist; `target` is received, queued or awaiting_approval (then with plan; the last with `ask`)."""
+    """A task about to exist. `target`: received; queued, with plan; awaiting_approval, with plan and `ask`."""
 
     id: UUID
     workspace: UUID
@@ -143,7 +143,8 @@ class Queue(Protocol):
     def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
         """Lease due tasks of `received` or `queued` (they become analyzing, running), best `claim_order` first.
 
-        Never two live leases on one (I3); fair between workspaces; of `queued` none of a paused workspace. Nothing due: [].
+        Never two live leases on one (I3); fair between workspaces; of `queued` none of a paused workspace.
+        Nothing due: an empty list.
         """
 
     def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
@@ -163,16 +164,16 @@ class Queue(Protocol):
         """
 
     def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
-        """Ask that a running or analyzing task be cancelled once no attempt is open. False if it is in another state."""
+        """Ask that a running or analyzing task be cancelled once no attempt is open. False in any other state."""
 
     def due(self, limit: int) -> list[Task]:
-        """Tasks whose `next_check_at` has passed and that no function claims: lost leases, expired approvals, reminders.
+        """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
 
         A running task with an attempt that may still be in flight (before its `must_end_by` + 5 s) is not due.
         """
 
     def next_due(self, state: State) -> timedelta | None:
-        """How long until the next task of `received` or `queued` becomes due that is not due yet; None: there is none."""
+        """How long until the next task of `received` or `queued` becomes due that is not yet; None: there is none."""
 
     def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
         """Those of the ids that are this workspace's, in any order."""
@@ -357,7 +358,7 @@ class Reads(Protocol):
         """Tasks by live state (terminal ones are not counted)."""
 
 
-# --- settings and people ----------------------------------------------------------------------------------------------
+# --- settings and people --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,7 +447,7 @@ class People(Protocol):
         """Turn a sign-in code into a session, once: of two at the same time one gets None."""
 
 
-# --- money --------------------------------------------------------------------------------------------------------------
+# --- money ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -483,13 +484,13 @@ class BudgetView:
 
 
 class Budget(Protocol):
-    """Money: reserved before a call, settled after it; reserved + spent never passes the cap, at any concurrency (I7)."""
+    """Money: reserved before a call, settled after it; reserved + spent never passes the cap (I7)."""
 
     def reserve(self, call: CallRequest) -> UUID | None:
         """The call's id; None if the cap would be passed. A call row committed before the request."""
 
     def settle(self, call: UUID, usage: Usage, cost: int) -> None:
-        """It was answered: book what it cost (a larger cost than reserved is booked in full). Once; later ones do nothing."""
+        """It was answered: book what it cost, in full even if more than reserved. Once; later ones do nothing."""
 
     def void(self, call: UUID) -> None:
         """It certainly was not billed: the reservation is given back."""
@@ -504,7 +505,7 @@ class Budget(Protocol):
         """The present month."""
 
 
-# --- the model, the wire, wakes -----------------------------------------------------------------------------------------
+# --- the model, the wire, wakes -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -544,7 +545,7 @@ class Analyzer(Protocol):
 
     @property
     def has_model(self) -> bool:
-        """Whether there is a model to ask now, and so a failed plan may be thought over again. A key may come and go."""
+        """Whether there is a model to ask now, so that a failed plan may be thought over again. A key may come."""
 
     def analyze(self, question: Question) -> Answer | NotAnswered:
         """Never raises what it can say in a NotAnswered."""
@@ -559,7 +560,9 @@ class HttpRequest:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     timeout: float = 30.0  # seconds, whole
-    from_settings: bool = False  # the URL is an admin's (a channel, a function), not a plan's: private addresses are allowed
+    from_settings: bool = (
+        False  # the URL is an admin's (a channel, a function), not a plan's: private addresses are allowed
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -576,14 +579,14 @@ class HttpFailure(Exception):
     """No answer. `sent`: whether a byte of the request may have reached the far side."""
 
     def __init__(self, code: str, *, sent: bool, detail: str = "") -> None:
-        """`code`: connect_failed, dns_failed, tls_failed, timeout, reset, refused_address, too_large, too_many_redirects."""
+        """`code`: connect_failed, dns_failed, tls_failed, timeout, reset, refused_address, too_large and so on."""
         super().__init__(detail or code)
         self.code = code
         self.sent = sent
 
 
 class Http(Protocol):
-    """Requests to the world: one resolution, private addresses refused unless listed, size, time and redirects limited."""
+    """Requests to the world: resolved once, private addresses refused unless listed; size, time, redirects limited."""
 
     def send(self, request: HttpRequest, policy: Policy) -> HttpResponse:
         """HttpFailure if there is no answer."""
@@ -593,7 +596,7 @@ class Notifier(Protocol):
     """Wakes: they carry no authority and no work, and may be lost."""
 
     def publish(self, kinds: Sequence[str]) -> None:
-        """Tell that something of these kinds happened (`aiw.task.queued`, …). Never raises: a lost wake costs a minute."""
+        """Tell that such things happened (`aiw.task.queued`, …). Never raises: a lost wake costs a minute."""
 
 
 class Clock(Protocol):
@@ -625,5 +628,3 @@ WAKE_KINDS = {
 def wakes_of(states: Sequence[State]) -> list[str]:
     """The kinds of wake that tasks arriving in these states are worth, each once."""
     return sorted({WAKE_KINDS[s] for s in states if s in WAKE_KINDS})
-
-

@@ -1,6 +1,6 @@
 """The one table of routes: nginx's config, the OpenAPI document and the authorisation test are made from it.
 
-Handlers register by it (`common.web.serve`), so a path and its role are typed once. A route that is not open needs a role.
+Handlers register by it (`common.web`), so a path and its role are typed once.
 """
 
 from __future__ import annotations
@@ -56,17 +56,24 @@ ROUTES: Final[tuple[Route, ...]] = (
        body=api.TaskRequest, ok=201, answer=api.Task, query=api.WaitQuery, many=True),
     _r("preview", "POST", "/preview", "analyze", "operator", "What would be done, without storing a task",
        body=api.TaskRequest, answer=api.Preview),
-    _r("list_tasks", "GET", "/tasks", "dashboard", "viewer", "Tasks, newest first", answer=api.TaskList, query=api.TaskQuery),
+    _r("list_tasks", "GET", "/tasks", "dashboard", "viewer", "Tasks, newest first",
+       answer=api.TaskList, query=api.TaskQuery),
     _r("get_task", "GET", "/tasks/{id}", "dashboard", "viewer", "One task", answer=api.Task, query=api.WaitQuery),
-    _r("task_events", "GET", "/tasks/{id}/events", "dashboard", "viewer", "A task's history; live as text/event-stream",
+    _r("task_events", "GET", "/tasks/{id}/events", "dashboard", "viewer",
+       "A task's history; live as text/event-stream",
        answer=api.EventList),
-    _r("task_result", "GET", "/tasks/{id}/results/{step}", "dashboard", "operator", "A step's result, as an attachment"),
-    _r("cancel", "POST", "/tasks/{id}/cancel", "dashboard", "operator", "Cancel a task", body=api.Note, answer=api.Task),
-    _r("get_approval", "GET", "/tasks/{id}/approval", "approve", "approver", "What waits for approval", answer=api.Approval),
+    _r("task_result", "GET", "/tasks/{id}/results/{step}", "dashboard", "operator",
+       "A step's result, as an attachment"),
+    _r("cancel", "POST", "/tasks/{id}/cancel", "dashboard", "operator", "Cancel a task",
+       body=api.Note, answer=api.Task),
+    _r("get_approval", "GET", "/tasks/{id}/approval", "approve", "approver", "What waits for approval",
+       answer=api.Approval),
     _r("approve", "POST", "/tasks/{id}/approve", "approve", "approver", "Approve exactly what the digest names",
        body=api.Decision, answer=api.Task),
-    _r("reject", "POST", "/tasks/{id}/reject", "approve", "approver", "Reject it", body=api.Decision, answer=api.Task),
-    _r("retry", "POST", "/tasks/{id}/retry", "approve", "operator", "Try the plan again", body=api.Note, answer=api.Task),
+    _r("reject", "POST", "/tasks/{id}/reject", "approve", "approver", "Reject it",
+       body=api.Decision, answer=api.Task),
+    _r("retry", "POST", "/tasks/{id}/retry", "approve", "operator", "Try the plan again",
+       body=api.Note, answer=api.Task),
     _r("reanalyze", "POST", "/tasks/{id}/reanalyze", "approve", "operator", "Have the text read again",
        body=api.Note, answer=api.Task),
     _r("resolve", "POST", "/tasks/{id}/resolve", "approve", "operator", "Close it by hand, with a note and a result",
@@ -78,10 +85,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     _r("get_setting", "GET", "/settings/{name}", "dashboard", "admin", "One setting", answer=api.Setting),
     _r("put_setting", "PUT", "/settings/{name}", "dashboard", "admin", "Change one, with If-Match",
        body=api.SettingValue, answer=api.Setting),
-    _r("pause", "PUT", "/pause", "dashboard", "admin", "Stop all execution", body=api.PauseRequest, answer=api.PauseView),
+    _r("pause", "PUT", "/pause", "dashboard", "admin", "Stop all execution",
+       body=api.PauseRequest, answer=api.PauseView),
     _r("resume", "DELETE", "/pause", "dashboard", "admin", "Resume execution", answer=api.PauseView),
     _r("list_people", "GET", "/people", "dashboard", "admin", "Members of the workspace", answer=api.PersonList),
-    _r("add_person", "POST", "/people", "dashboard", "admin", "Add a person", body=api.NewPerson, ok=201, answer=api.Person),
+    _r("add_person", "POST", "/people", "dashboard", "admin", "Add a person",
+       body=api.NewPerson, ok=201, answer=api.Person),
     _r("remove_person", "DELETE", "/people/{id}", "dashboard", "admin", "Remove a person and their tokens", ok=204),
     _r("list_tokens", "GET", "/tokens", "dashboard", "admin", "Valid tokens, without secrets", answer=api.TokenList),
     _r("add_token", "POST", "/tokens", "dashboard", "admin", "A new token; its secret is shown once",
@@ -90,7 +99,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     _r("sign_in_code", "POST", "/sign-in-codes", "dashboard", "admin", "A sign-in code: 10 minutes, once",
        body=api.NewSignInCode, ok=201, answer=api.SignInCode),
     _r("queue", "GET", "/queue", "dashboard", "viewer", "Depth, age of the oldest, leases", answer=api.Queue),
-    _r("events", "GET", "/events", "dashboard", "viewer", "The workspace's events, live, resumable", answer=api.EventList),
+    _r("events", "GET", "/events", "dashboard", "viewer", "The workspace's events, live, resumable",
+       answer=api.EventList),
     _r("openapi", "GET", "/openapi.json", "dashboard", None, "This document"),
 )  # fmt: skip
 

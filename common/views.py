@@ -132,7 +132,13 @@ def event_view(record: EventRecord, role: Role, lang: Lang) -> api.Event:
 
 
 def approval_view(
-    approval: Approval, record: TaskRecord, plan: Plan, say: Callable[[Step, Lang], str], who: Principal, lang: Lang, *,
+    approval: Approval,
+    record: TaskRecord,
+    plan: Plan,
+    say: Callable[[Step, Lang], str],
+    who: Principal,
+    lang: Lang,
+    *,
     self_approval: bool,
 ) -> api.Approval:
     """What waits for approval, as an approver sees it: everything."""

@@ -72,7 +72,7 @@ def make_app(
         build: makes the function's own part once the container is there.
         pages: routes outside the API (the dashboard's).
 
-    Its container is built from the environment when the app starts, unless `app.state.container` is there by then (a test's).
+    Its container is built from the environment when the app starts, unless a test has set `app.state.container`.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(name, build))
     app.add_middleware(observed, function=name)
@@ -124,7 +124,7 @@ HELP: Final[Mapping[FunctionName, tuple[str, ...]]] = {
 }
 
 
-# --- wakes ----------------------------------------------------------------------------------------------------------------
+# --- wakes ----------------------------------------------------------------------------------------------------------
 
 
 async def _wake(request: Request) -> Response:
@@ -146,7 +146,7 @@ async def _ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready"})
 
 
-# --- routes of the table --------------------------------------------------------------------------------------------------
+# --- routes of the table --------------------------------------------------------------------------------------------
 
 
 class StrictRequest(Request):
@@ -212,7 +212,7 @@ async def _json_of(request: Request) -> Json:
         if len(body) > limit:
             raise _too_large(limit)
     raw = bytes(body)
-    request._body = raw  # noqa: SLF001 - Starlette's own cache of a body that was read; there is no public way to fill it
+    request._body = raw  # noqa: SLF001 - Starlette's cache of a body that was read; there is no public way to fill it
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not raw and not media:
         return {}  # a note that was not given
@@ -226,7 +226,7 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"at most {limit:,} bytes; send large data by reference, or in several requests")
 
 
-# --- what endpoints ask for -------------------------------------------------------------------------------------------------
+# --- what endpoints ask for -----------------------------------------------------------------------------------------
 
 
 def _container(request: Request) -> Container:
@@ -247,7 +247,7 @@ def reader_lang(request: Request) -> Lang:
     return "en"
 
 
-def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the table's own parameter name
+def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the API's own name
     """A task's id, or a unique ending of at least 4 hex digits of one in the caller's workspace."""
     try:
         return UUID(id)
@@ -272,11 +272,11 @@ ReaderLang = Annotated[Lang, Depends(reader_lang)]
 TaskRef = Annotated[UUID, Depends(_task_ref)]
 
 
-# --- errors -----------------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def problem(request: Request, exc: Exception) -> JSONResponse:
-    """The one place where an error becomes HTTP (RFC 9457). Strangers are never quoted: they may hold a secret (I11)."""
+    """The one place where an error becomes HTTP (RFC 9457). Strangers are never quoted (I11)."""
     known = _known(exc)
     body = api.Problem(
         type=f"/problems/{known.code}",
@@ -356,4 +356,16 @@ def _field_error(error: Mapping[str, Any], root: str) -> FieldError:
     return FieldError(pointer, detail, HINTS.get(error["type"], ""))
 
 
-__all__ = ["API", "Function", "ReaderLang", "TaskRef", "Turn", "Who", "Wired", "authenticate", "invalid_from", "make_app", "problem"]
+__all__ = [
+    "API",
+    "Function",
+    "ReaderLang",
+    "TaskRef",
+    "Turn",
+    "Who",
+    "Wired",
+    "authenticate",
+    "invalid_from",
+    "make_app",
+    "problem",
+]

@@ -33,4 +33,6 @@ def after_lost_analysis(task: Task, limits: Limits, draw: float, actor: str) -> 
     if task.attempts + 1 >= limits.attempts:
         return move(task, "lease_lost", State.MANUAL, REMIND_IN, actor, detail=detail, only_if_due=True)
     pause = backoff(task.attempts, draw)
-    return move(task, "lease_lost", State.RECEIVED, pause, actor, detail=detail, waiting_for="backoff", only_if_due=True)
+    return move(
+        task, "lease_lost", State.RECEIVED, pause, actor, detail=detail, waiting_for="backoff", only_if_due=True
+    )

@@ -96,17 +96,21 @@ def after_step(
         return _after_done(task, began, outcome, ended, actor)
     if isinstance(outcome, Unknown) and began.effect is Effect.NON_IDEMPOTENT:
         note = "cancel_requested" if task.cancel_requested else None
-        return _to_person(task, ended, Failure(**{**failure.model_dump(), "code": "effect_unknown"}), actor, lost, note)
+        return _to_person(
+            task, ended, Failure(**{**failure.model_dump(), "code": "effect_unknown"}), actor, lost=lost, note=note
+        )
     if task.cancel_requested:
         detail = Detail(failure=failure)
         return move(task, "cancelled", State.CANCELLED, None, actor, detail=detail, ended=ended, only_if_due=lost)
     if isinstance(outcome, NotDone) and not outcome.transient:
         return _after_permanent(task, ended, failure, limits, actor)
     if task.attempts + 1 >= limits.attempts:
-        return _to_person(task, ended, failure, actor, lost, "attempts_spent")
+        return _to_person(task, ended, failure, actor, lost=lost, note="attempts_spent")
     pause = backoff(task.attempts, draw)
     if task.deadline_in is not None and pause >= task.deadline_in:
-        return _to_person(task, ended, Failure(code="deadline_passed", step=began.step.id), actor, lost, failure.code)
+        return _to_person(
+            task, ended, Failure(code="deadline_passed", step=began.step.id), actor, lost=lost, note=failure.code
+        )
     kind = "lease_lost" if lost else "retry_planned"
     detail = Detail(failure=failure)
     return move(
@@ -121,7 +125,9 @@ def ended_by(began: Began, outcome: Outcome, *, keep: bool = True) -> Ended | No
     if isinstance(outcome, Done):
         failure = Failure(code="result_too_large", step=began.step.id) if outcome.too_large else None
         output = None if outcome.too_large else outcome.output
-        return Ended(step_id=began.step.id, number=began.number, outcome=OutcomeKind.DONE, output=output, failure=failure)
+        return Ended(
+            step_id=began.step.id, number=began.number, outcome=OutcomeKind.DONE, output=output, failure=failure
+        )
     kind = OutcomeKind.UNKNOWN if isinstance(outcome, Unknown) else OutcomeKind.NOT_DONE
     return Ended(step_id=began.step.id, number=began.number, outcome=kind, failure=_failure(began, outcome))
 
@@ -132,12 +138,16 @@ def _failure(began: Began, outcome: Outcome) -> Failure:
     return Failure(code=outcome.code, step=began.step.id, status=outcome.status, detail=outcome.detail)
 
 
-def _after_done(
-    task: Task, began: Began, outcome: Done, ended: Ended | None, actor: str
-) -> Transition | NextStep:
+def _after_done(task: Task, began: Began, outcome: Done, ended: Ended | None, actor: str) -> Transition | NextStep:
     if outcome.too_large:
         return move(
-            task, "gave_up", State.MANUAL, REMIND_IN, actor, detail=Detail(failure=_failure(began, outcome)), ended=ended
+            task,
+            "gave_up",
+            State.MANUAL,
+            REMIND_IN,
+            actor,
+            detail=Detail(failure=_failure(began, outcome)),
+            ended=ended,
         )
     if is_last(task, began.step):
         return move(task, "succeeded", State.SUCCEEDED, None, actor, ended=ended)
@@ -162,8 +172,14 @@ def _after_permanent(task: Task, ended: Ended | None, failure: Failure, limits: 
     return move(task, "replanned", State.RECEIVED, ASK_NOW, actor, detail=Detail(failure=failure), ended=ended)
 
 
-def _to_person(  # noqa: PLR0913 - private, and each argument is a column of the event
-    task: Task, ended: Ended | None, failure: Failure, actor: str, lost: bool, note: str | None  # noqa: FBT001 - passed on
+def _to_person(
+    task: Task,
+    ended: Ended | None,
+    failure: Failure,
+    actor: str,
+    *,
+    lost: bool,
+    note: str | None,
 ) -> Transition:
     kind = "lease_lost" if lost else "gave_up"
     detail = Detail(failure=failure, note=note)

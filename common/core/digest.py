@@ -15,7 +15,7 @@ VERSION: Final = "v1"
 
 
 def canonical(value: Json) -> bytes:
-    """RFC 8785 JSON. ValueError for what it cannot hold: NaN, infinities, integers beyond 2**53 - 1, lone surrogates."""
+    """RFC 8785 JSON. ValueError for NaN, infinities, integers beyond 2**53 - 1, lone surrogates."""
     return rfc8785.dumps(value)
 
 

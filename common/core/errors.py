@@ -1,25 +1,25 @@
 """AppError                raised on purpose; `code` is public and keeps its meaning
-   +- Refused              4xx, change something first
-   |  +- Malformed         400 not JSON
-   |  +- Unauthenticated   401 no valid token
-   |  +- Forbidden         403 the role does not reach
-   |  |  +- SelfApproval
-   |  +- NotFound          404 not there, or another workspace's
-   |  +- Conflict          409 the state, a key or a version is another
-   |  |  +- IllegalTransition
-   |  |  +- StaleDigest
-   |  |  +- EffectUndecided
-   |  +- TooLarge          413
-   |  +- UnsupportedMedia  415
-   |  +- Invalid           422 content, with a pointer to each field
-   |  +- TooMany           429 with Retry-After
-   +- Unavailable          503 with Retry-After, the same request may be sent again
-   |  +- StoreUnavailable
-   |  +- AnalyzerUnavailable
-   |  +- OverBudget
-   +- Unfit                the installation itself must be mended before it can start
-      +- SchemaTooOld
-      +- SchemaTooNew
++- Refused              4xx, change something first
+|  +- Malformed         400 not JSON
+|  +- Unauthenticated   401 no valid token
+|  +- Forbidden         403 the role does not reach
+|  |  +- SelfApproval
+|  +- NotFound          404 not there, or another workspace's
+|  +- Conflict          409 the state, a key or a version is another
+|  |  +- IllegalTransition
+|  |  +- StaleDigest
+|  |  +- EffectUndecided
+|  +- TooLarge          413
+|  +- UnsupportedMedia  415
+|  +- Invalid           422 content, with a pointer to each field
+|  +- TooMany           429 with Retry-After
++- Unavailable          503 with Retry-After, the same request may be sent again
+|  +- StoreUnavailable
+|  +- AnalyzerUnavailable
+|  +- OverBudget
++- Unfit                the installation itself must be mended before it can start
+   +- SchemaTooOld
+   +- SchemaTooNew
 """
 
 from __future__ import annotations

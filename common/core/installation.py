@@ -28,7 +28,7 @@ def _fault(pointer: str, detail: str, hint: str = "") -> Invalid:
     return Invalid((FieldError(f"#/value{pointer}", detail, hint),))
 
 
-# --- one value ------------------------------------------------------------------------------------------------------------
+# --- one value ------------------------------------------------------------------------------------------------------
 
 
 def host_from(text: str, pointer: str = "") -> Host:
@@ -45,7 +45,9 @@ def host_from(text: str, pointer: str = "") -> Host:
         name, _, port = place.partition(":")
         right = HOST_NAME.match(name)
     if not right:
-        raise _fault(pointer, f"{text!r} names no host", "e.g. api.example.com, 127.0.0.1:9100, pay.example.com;idempotent")
+        raise _fault(
+            pointer, f"{text!r} names no host", "e.g. api.example.com, 127.0.0.1:9100, pay.example.com;idempotent"
+        )
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= PORT_MOST):
         raise _fault(pointer, f"{port!r} is no port", "1 to 65535")
     return Host(name=name, port=int(port) if port else None, idempotent="idempotent" in flags)
@@ -74,7 +76,7 @@ def _pairs(text: str, what: str) -> dict[str, str]:
     return pairs
 
 
-# --- one parser a setting ---------------------------------------------------------------------------------------------------
+# --- one parser a setting -------------------------------------------------------------------------------------------
 
 
 def _policy(value: Json) -> Json:

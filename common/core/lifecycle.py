@@ -93,7 +93,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An attempt's end. `number` None: an effect `none` step that never had a begin record; its row is made whole now."""
+    """An attempt's end. `number` None: a step of effect `none`, never begun on record; its row is made whole now."""
 
     step_id: str
     number: int | None
@@ -155,7 +155,7 @@ def move(  # noqa: PLR0913 - the one constructor: what a transition may carry is
     check_in: timedelta | None,
     actor: str,
     *,
-    detail: Detail = Detail(),  # noqa: B008 - immutable
+    detail: Detail = Detail(),
     waiting_for: str | None = None,
     wait_until: timedelta | None = None,
     only_if_due: bool = False,
@@ -170,7 +170,11 @@ def move(  # noqa: PLR0913 - the one constructor: what a transition may carry is
     if (check_in is None) != (target in TERMINAL):
         raise IllegalTransition(kind, task.state, target)
     leased = task.state in {AN, RU}
-    closes = target in TERMINAL or kind in {"approval_expired", "reanalyzed", "replanned"} or (plan is not None and ask is None)
+    closes = (
+        target in TERMINAL
+        or kind in {"approval_expired", "reanalyzed", "replanned"}
+        or (plan is not None and ask is None)
+    )
     return Transition(
         task_id=task.id,
         kind=kind,

@@ -66,7 +66,7 @@ class Policy(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What policy says of a plan's steps: the floor, the risk (never below it), why, and whether a person must decide."""
+    """What policy says of a plan's steps: the floor, the risk (never below it), why, whether a person decides."""
 
     risk_floor: Risk
     risk: Risk
@@ -108,7 +108,9 @@ def decide(
     )
 
 
-def planned(number: int, steps: Sequence[Step], source: str, verdict: Assessment, policy: Policy, *, kept: int = 0) -> Plan:
+def planned(
+    number: int, steps: Sequence[Step], source: str, verdict: Assessment, policy: Policy, *, kept: int = 0
+) -> Plan:
     """The plan row that an assessment leads to."""
     return Plan(
         number=number,
@@ -137,5 +139,3 @@ def destination(task: Task, plan: Plan) -> tuple[State, Ask | None]:
     if not plan.needs_approval:
         return State.QUEUED, None
     return State.AWAITING_APPROVAL, ask_for(task, plan)
-
-

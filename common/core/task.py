@@ -1,4 +1,4 @@
-"""What a task is: its states, its request, its plans and the attempts of its steps. Values only; nothing here decides."""
+"""What a task is: its states, its request, its plans and the attempts of its steps. Values only."""
 
 from __future__ import annotations
 
@@ -26,12 +26,18 @@ class Frozen(BaseModel):
 class State(StrEnum):
     """Each member says how it is left; a test holds the words to the lifecycle table."""
 
-    RECEIVED = "received"  # `analyze` claims it: ANALYZING; a plan is decided at once: QUEUED, AWAITING_APPROVAL; fails: MANUAL
-    ANALYZING = "analyzing"  # a plan is decided: QUEUED, AWAITING_APPROVAL; deferred, released, lost: RECEIVED; failed, lost: MANUAL
-    AWAITING_APPROVAL = "awaiting_approval"  # a person approves, or policy changes: QUEUED; rejects: CANCELLED; it expires: MANUAL
+    # `analyze` claims it: ANALYZING; a plan is decided at once: QUEUED, AWAITING_APPROVAL; fails: MANUAL
+    RECEIVED = "received"
+    # a plan is decided: QUEUED, AWAITING_APPROVAL; deferred, released, lost: RECEIVED; failed, lost: MANUAL
+    ANALYZING = "analyzing"
+    AWAITING_APPROVAL = (
+        "awaiting_approval"  # a person approves, or policy changes: QUEUED; rejects: CANCELLED; it expires: MANUAL
+    )
     QUEUED = "queued"  # a worker claims it, once `next_check_at` has passed: RUNNING
-    RUNNING = "running"  # last step done: SUCCEEDED; later, lost: QUEUED; replanned: RECEIVED; gate: AWAITING_APPROVAL; else MANUAL
-    MANUAL = "manual"  # a person retries: QUEUED, AWAITING_APPROVAL; reanalyzes: RECEIVED; resolves: SUCCEEDED; never by itself
+    # last step done: SUCCEEDED; later, lost: QUEUED; replanned: RECEIVED; gate: AWAITING_APPROVAL; else MANUAL
+    RUNNING = "running"
+    # a person retries: QUEUED, AWAITING_APPROVAL; reanalyzes: RECEIVED; resolves: SUCCEEDED; never by itself
+    MANUAL = "manual"
     SUCCEEDED = "succeeded"  # terminal
     CANCELLED = "cancelled"  # terminal
 
@@ -134,7 +140,7 @@ class OutcomeKind(StrEnum):
 
 
 class Failure(Frozen):
-    """What went wrong, for people: `code` is public and has a text in the catalogue; `detail` never holds a secret (I11)."""
+    """What went wrong: `code` is public and has a text in the catalogue; `detail` never holds a secret (I11)."""
 
     code: str
     step: str | None = None

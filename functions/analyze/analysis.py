@@ -15,7 +15,7 @@ from common.core.errors import Invalid, Unavailable
 from common.core.lifecycle import Transition, move
 from common.core.policy import Policy, destination, planned
 from common.core.task import Failure, Plan, State, Step, Task
-from common.ports import Analyzer, Answer, Clock, Notifier, NotAnswered, Question, Queue, Workspace, wakes_of
+from common.ports import Analyzer, Answer, Clock, NotAnswered, Notifier, Question, Queue, Workspace, wakes_of
 from common.telemetry import count_transitions
 
 ACTOR: Final = "analyze"

@@ -16,7 +16,9 @@ from common.waits import Waits
 
 from .group_commit import GroupCommit
 
-POLICY_SECONDS: Final = 1.0  # a plan row names the version it was assessed under; the gate asks for the present one (I4)
+POLICY_SECONDS: Final = (
+    1.0  # a plan row names the version it was assessed under; the gate asks for the present one (I4)
+)
 
 
 class Intake:

@@ -31,7 +31,9 @@ JSON: Final = "application/json"
 KEY_MAX: Final = 200
 
 
-async def submit(request: HttpRequest, wired: Wired, who: Who, lang: ReaderLang, query: Annotated[api.WaitQuery, Query()]) -> Response:
+async def submit(
+    request: HttpRequest, wired: Wired, who: Who, lang: ReaderLang, query: Annotated[api.WaitQuery, Query()]
+) -> Response:
     """Store one task, or an array of up to 1,000: all of them or none."""
     body: Json = await request.json()
     many = isinstance(body, list)
@@ -73,7 +75,7 @@ def _read(wired: Container, who: Principal, ids: Sequence[UUID], lang: Lang) -> 
     return [task_view(record, who.role, lang) for record in records if record is not None]
 
 
-# --- from the body to tasks -------------------------------------------------------------------------------------------------
+# --- from the body to tasks -----------------------------------------------------------------------------------------
 
 
 def new_tasks(body: Json, wired: Container, who: Principal, lang: Lang, policy: Policy) -> tuple[NewTask, ...]:
@@ -105,7 +107,7 @@ def read_request(item: Json, root: str) -> api.TaskRequest:
         raise invalid_from(exc.errors(include_url=False, include_context=False, include_input=False), root) from None
 
 
-def new_task(  # noqa: PLR0913 - one call, one place
+def new_task(
     given: api.TaskRequest, wired: Container, who: Principal, lang: Lang, policy: Policy, root: str
 ) -> NewTask:
     """The task that a request makes; a typed plan is read, assessed and placed. Invalid."""
@@ -145,9 +147,7 @@ def new_task(  # noqa: PLR0913 - one call, one place
     )
 
 
-def typed_plan(  # noqa: PLR0913 - what a plan depends on
-    given: api.TaskRequest, task: Task, wired: Container, policy: Policy, now: datetime, root: str
-) -> Plan:
+def typed_plan(given: api.TaskRequest, task: Task, wired: Container, policy: Policy, now: datetime, root: str) -> Plan:
     """A typed plan, read and assessed. Invalid."""
     pointer = f"{root}/plan"
     steps = wired.catalogue.read(given.plan.steps if given.plan else (), given.inputs, now, pointer=pointer)
@@ -193,7 +193,7 @@ def _record(new: NewTask, who: Principal, policy: Policy, at: datetime) -> TaskR
     )
 
 
-# --- preview ----------------------------------------------------------------------------------------------------------------
+# --- preview --------------------------------------------------------------------------------------------------------
 
 
 def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang) -> api.Preview:
@@ -220,9 +220,7 @@ def _unplanned(state: State, cost: int) -> api.Preview:
     )
 
 
-def _previewed(  # noqa: PLR0913 - the fields of a preview
-    kind: str | None, plan: Plan, target: State, wired: Container, lang: Lang, cost: int = 0
-) -> api.Preview:
+def _previewed(kind: str | None, plan: Plan, target: State, wired: Container, lang: Lang, cost: int = 0) -> api.Preview:
     return api.Preview(
         kind=kind,
         risk=plan.risk,

@@ -48,9 +48,7 @@ class Announcer:
         text = message(notice, self.catalogue, self.public_url, notice.task.request.lang)
         body = json.dumps({"text": text}, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"}
-        request = HttpRequest(
-            method="POST", url=url, headers=headers, body=body, timeout=SECONDS, from_settings=True
-        )
+        request = HttpRequest(method="POST", url=url, headers=headers, body=body, timeout=SECONDS, from_settings=True)
         try:
             return self.http.send(request, policy).status in ACCEPTED
         except HttpFailure:
@@ -65,7 +63,7 @@ def _by_workspace(notices: Sequence[Notice]) -> dict[UUID, list[Notice]]:
 
 
 def message(notice: Notice, catalogue: Catalogue, public_url: str, lang: Lang) -> str:
-    """Who asked, what would be sent where (the sentences of code, never a model's words), and a link that only shows."""
+    """Who asked, what would be sent where (code's sentences, never a model's), and a link that only shows."""
     task = notice.task
     asked = task.request.text or (task.kind or "")
     lines = [t(f"announce.{task.state.value}", lang, who=notice.requested_by_name, what=asked[:200])]

@@ -17,7 +17,7 @@ from common.web import ReaderLang, TaskRef, Who, Wired
 from common.wiring import Container
 
 
-def get_approval(id: TaskRef, wired: Wired, who: Who, lang: ReaderLang) -> api.Approval:  # noqa: A002 - the table's name
+def get_approval(id: TaskRef, wired: Wired, who: Who, lang: ReaderLang) -> api.Approval:
     """What waits: steps, sentences, risk and reasons, digest, expiry, decisions so far."""
     record = record_of(wired, who, id)
     approval = wired.approvals.open(who.workspace, id)
@@ -30,25 +30,30 @@ def get_approval(id: TaskRef, wired: Wired, who: Who, lang: ReaderLang) -> api.A
     return approval_view(approval, record, plan, say, who, lang, self_approval=policy.self_approval)
 
 
-def approve(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+def approve(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:
     """Let run exactly what the digest names."""
     return _decide(id, body, "approved", wired, who, lang)
 
 
-def reject(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+def reject(id: TaskRef, body: api.Decision, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:
     """End the task without running it."""
     return _decide(id, body, "rejected", wired, who, lang)
 
 
-def _decide(  # noqa: PLR0913 - the endpoint's own arguments
-    id: UUID, body: api.Decision, verdict: Literal["approved", "rejected"], wired: Container, who: Principal, lang: Lang  # noqa: A002 - as above
+def _decide(
+    id: UUID,
+    body: api.Decision,
+    verdict: Literal["approved", "rejected"],
+    wired: Container,
+    who: Principal,
+    lang: Lang,
 ) -> api.Task:
     record = record_of(wired, who, id)
     task = record.task
     if task.state is not State.AWAITING_APPROVAL or task.plan is None:
         msg = f"this task is {task.state.value}: there is nothing to decide"
         raise Conflict(msg, state=task.state)
-    # From the steps as they are now, not from what is stored beside the approval: what changed since must be seen again (I4).
+    # From the steps as they are now, not from what is stored with the approval: what changed must be seen again (I4).
     present = approval_digest(task.workspace, task.id, task.plan)
     if body.digest != present:
         raise _stale(task, present)

@@ -21,7 +21,7 @@ from .approvals import record_of
 AT_ONCE: Final = timedelta(0)
 
 
-def retry(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - the table's name
+def retry(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:
     """Try the plan again; below the threshold or under a valid approval at once, else it asks anew."""
     task = _manual(wired, who, id, "retried")
     _refuse_undecided(task)
@@ -33,7 +33,7 @@ def retry(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderLang)
     return _apply(wired, who, then, lang)
 
 
-def reanalyze(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+def reanalyze(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:
     """Have the text read again; what is done stays done (I6)."""
     task = _manual(wired, who, id, "reanalyzed")
     _refuse_undecided(task)
@@ -44,7 +44,7 @@ def reanalyze(id: TaskRef, body: api.Note, wired: Wired, who: Who, lang: ReaderL
     return _apply(wired, who, then, lang)
 
 
-def resolve(id: TaskRef, body: api.Resolution, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+def resolve(id: TaskRef, body: api.Resolution, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:
     """Close it by hand, with a note and a result."""
     task = _manual(wired, who, id, "resolved")
     data: dict[str, Json] = {"result": body.result} if body.result is not None else {}
@@ -53,7 +53,7 @@ def resolve(id: TaskRef, body: api.Resolution, wired: Wired, who: Who, lang: Rea
     return _apply(wired, who, then, lang)
 
 
-def outcome(id: TaskRef, body: api.GivenOutcome, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:  # noqa: A002 - as above
+def outcome(id: TaskRef, body: api.GivenOutcome, wired: Wired, who: Who, lang: ReaderLang) -> api.Task:
     """Say what an unknown attempt did; then it goes on from there."""
     task = _manual(wired, who, id, "outcome_given")
     attempt = _unknown(task, body.step)
@@ -106,7 +106,7 @@ def _as_given(task: Task, attempt: Attempt, ended: Ended) -> Task:
 
 
 def _again(wired: Container, task: Task, plan: Plan) -> tuple[State, Plan | None, Ask | None]:
-    """Where the plan goes when a person has it tried again: under the policy of now; a retry cannot lower its risk (I5)."""
+    """Where the plan goes when it is tried again: under the policy of now; a retry cannot lower its risk (I5)."""
     policy = wired.workspace.policy(task.workspace)
     done: tuple[Step, ...] = tuple(s for s in plan.steps if s.id in task.done)
     step = task.next_step or plan.steps[-1]

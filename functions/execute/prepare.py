@@ -69,7 +69,7 @@ def prepare(task: Task, policy: Policy, catalogue: Catalogue, limits: Limits, dr
     return Want(task, resolved, effect, verdict, _begin(task, task.plan, resolved, effect, verdict, policy, catalogue))
 
 
-def _begin(  # noqa: PLR0913 - everything that the gate compares
+def _begin(
     task: Task, plan: Plan, step: Step, effect: Effect, verdict: Assessment, policy: Policy, catalogue: Catalogue
 ) -> Begin:
     hashed = args_sha256(step.action, step.args)

@@ -24,7 +24,9 @@ from common.telemetry import count_attempt, count_refusal
 from .prepare import ACTOR, Free, Want, after_refusal, prepare
 from .recorder import InlineRecorder, Recorder, Settled
 
-POLICY_SECONDS: Final = 1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round
+POLICY_SECONDS: Final = (
+    1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round
+)
 POLICY_ROUNDS: Final = 3
 
 
@@ -57,7 +59,9 @@ class StepContext:
         """See Context."""
         return self.policy.functions[name].url
 
-    def generate(self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None) -> Generated | NotDone | Unknown:
+    def generate(
+        self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
+    ) -> Generated | NotDone | Unknown:
         """See Context."""
         return self.model.generate(self.task, prompt, max_tokens, schema)
 
@@ -98,7 +102,7 @@ class Runner:
         self._hand = threading.Lock()
         self._draining = False
 
-    # --- one turn ---------------------------------------------------------------------------------------------------------
+    # --- one turn ---------------------------------------------------------------------------------------------------
 
     def turn(self) -> Turn:
         """Claim once and work it off: what needs no record here and now, effects in the pool."""
@@ -146,7 +150,9 @@ class Runner:
         policy = self._policy(task.workspace, fresh=fresh)
         return prepare(task, policy, means.catalogue, means.limits(), means.clock.draw())
 
-    def _settle(self, task: Task, step: Step, outcome: Outcome, begun: tuple[Want, Begun] | None) -> tuple[Settled, Task | None]:
+    def _settle(
+        self, task: Task, step: Step, outcome: Outcome, begun: tuple[Want, Begun] | None
+    ) -> tuple[Settled, Task | None]:
         """The outcome as what follows; with the task as it goes on, if it does."""
         effect = begun[0].effect if begun else self._means.catalogue.effect(step, self._policy(task.workspace))
         began = Began(step, effect, begun[1].number if begun else None)
@@ -156,7 +162,7 @@ class Runner:
             return follows, task.after(step.id, outcome.output)
         return follows, None
 
-    # --- effects ----------------------------------------------------------------------------------------------------------
+    # --- effects ----------------------------------------------------------------------------------------------------
 
     def _dispatch(self, wants: Sequence[Want]) -> None:
         """Begin as many as there are free threads; the rest stays in hand, under a lease that is renewed."""
@@ -257,7 +263,7 @@ class Runner:
         ctx = StepContext(task, policy, key, ends_at, means.clock, means.http, means.model)
         return kept_small(means.catalogue.run(step, ctx), means.result_bytes)
 
-    # --- leases, policy, drain --------------------------------------------------------------------------------------------
+    # --- leases, policy, drain --------------------------------------------------------------------------------------
 
     def renew(self) -> None:
         """Every third of a lease: keep what is in hand and has not begun; drop what is somebody else's by now."""

@@ -1,4 +1,4 @@
-"""All maintenance: lost leases, expiries, cancels that could not be carried out, reminders, reassessment, money, wakes."""
+"""All maintenance: lost leases, expiries, late cancels, reminders, reassessment, money, retention, wakes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Maintenance:
                 return None
 
     def _lost_run(self, task: Task) -> Transition | NextStep:
-        """A lost lease: an open attempt is unknown, and closed in the same commit (I6); without one nothing was done."""
+        """A lost lease: an open attempt is unknown, closed in the same commit (I6); without one nothing was done."""
         step = task.next_step
         if step is None:
             return move(task, "succeeded", State.SUCCEEDED, None, ACTOR, only_if_due=True)

@@ -50,10 +50,12 @@ class FarSide:
     answers: list[HttpResponse | HttpFailure] = field(default_factory=list)
     seen: list[HttpRequest] = field(default_factory=list)
 
-    def send(self, request: HttpRequest, policy: Policy) -> HttpResponse:
+    def send(self, request: HttpRequest, policy: Policy) -> HttpResponse:  # noqa: ARG002 - the port's
         """The next answer; 200 once there is none."""
         self.seen.append(request)
-        answer = self.answers.pop(0) if self.answers else HttpResponse(status=200, headers={}, body=b"{}", url=request.url)
+        answer = (
+            self.answers.pop(0) if self.answers else HttpResponse(status=200, headers={}, body=b"{}", url=request.url)
+        )
         if isinstance(answer, HttpFailure):
             raise answer
         return answer
@@ -66,11 +68,11 @@ class Reader:
     answer: Answer | NotAnswered = field(default_factory=lambda: NotAnswered(failure=Failure(code="no_recipe")))
     has_model: bool = False
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:
+    def analyze(self, question: Question) -> Answer | NotAnswered:  # noqa: ARG002 - the port's
         """As told."""
         return self.answer
 
-    def generate(self, task: Task, prompt: str, max_tokens: int, schema: object) -> Generated:
+    def generate(self, task: Task, prompt: str, max_tokens: int, schema: object) -> Generated:  # noqa: ARG002 - the port's
         """As long as asked."""
         return Generated(text="x" * max_tokens)
 

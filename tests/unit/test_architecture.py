@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md is held to the code: the drawing to the lifecycle table, the paths to the tree, the defaults to Settings."""
+"""ARCHITECTURE.md is held to the code: its drawing, its paths and its defaults."""
 
 from __future__ import annotations
 

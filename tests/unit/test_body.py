@@ -9,8 +9,13 @@ from common.body import read_json
 from common.core.errors import Invalid, Malformed
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != "\x00")),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc~/", min_size=1, max_size=3), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != "\x00")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc~/", min_size=1, max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -16,6 +16,7 @@ from functions.analyze.group_commit import GroupCommit
 
 
 def submission() -> Submission:
+    """Of one task."""
     task = NewTask(
         id=uuid4(),
         workspace=UUID(int=1),
@@ -31,11 +32,13 @@ class Store(Queue):
     """Only `add`; waits until it is let go, so that requests gather."""
 
     def __init__(self, poison: Submission | None = None, *, down: bool = False) -> None:
+        """`poison`: what it cannot write. `down`: it cannot write at all."""
         self.batches: list[int] = []
         self.go = threading.Event()
         self.poison, self.down = poison, down
 
     def add(self, batch: Sequence[Submission]) -> list[Added | AddRefused]:
+        """See Queue."""
         self.go.wait(5)
         if self.down:
             raise StoreUnavailable
@@ -49,13 +52,18 @@ class Wakes:
     """Counts what is published."""
 
     def __init__(self) -> None:
+        """None yet."""
         self.published: list[str] = []
 
     def publish(self, kinds: Sequence[str]) -> None:
+        """See Notifier."""
         self.published += kinds
 
 
-async def gather(store: Store, wakes: Wakes, submissions: Sequence[Submission]) -> list[Added | AddRefused | BaseException]:
+async def gather(
+    store: Store, wakes: Wakes, submissions: Sequence[Submission]
+) -> list[Added | AddRefused | BaseException]:
+    """Hand all in at once; the answers."""
     commit = GroupCommit(store, wakes)
     adding = [asyncio.create_task(commit.add(s)) for s in submissions]
     await asyncio.sleep(0.05)
