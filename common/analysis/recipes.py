@@ -34,7 +34,7 @@ class Recipe:
     """One recipe. `build` may still refuse (None): the pattern fits, but what it holds is doubtful."""
 
     id: str
-    patterns: tuple[re.Pattern[str], ...]
+    sentences: tuple[str, ...]  # patterns, each of a whole sentence
     build: Callable[[Sentence, Match, Known], tuple[Step, ...] | None]
     near: re.Pattern[str]  # words by which a person can tell that this one was meant
 
@@ -51,8 +51,8 @@ def nearest(text: str) -> Recipe:
 
 
 def _steps(recipe: Recipe, sentence: Sentence, known: Known) -> tuple[Step, ...] | None:
-    for pattern in recipe.patterns:
-        match = pattern.fullmatch(sentence.words)
+    for text in recipe.sentences:
+        match = patterns.compiled(text).fullmatch(sentence.words)
         if match is not None:
             steps = recipe.build(sentence, match.groupdict(), known)
             if steps is not None:
@@ -194,6 +194,6 @@ RECIPES: Final = (
     *_IMMEDIATE[:2],
     Recipe("remind", patterns.REMIND, _remind, patterns.NEAR_REMIND),
     *_IMMEDIATE[2:5],
-    Recipe("wait_then", (re.compile(f".*[{TIME}{BARE}{WAIT}].*"),), _wait_then, patterns.NEAR_WAIT),
+    Recipe("wait_then", (f".*[{TIME}{BARE}{WAIT}].*",), _wait_then, patterns.NEAR_WAIT),
     _IMMEDIATE[5],
 )

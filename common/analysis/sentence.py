@@ -29,6 +29,7 @@ CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 LONGEST: Final = 4000  # characters; a recipe is a sentence, and patterns must never meet a book
 
 _URL: Final = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&()*+,;=%]+", re.IGNORECASE)
+_HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE)
 _QUOTES: Final = re.compile(
     r"“([^“”]+)”|‘([^‘’]+)’|「([^「」]+)」|『([^『』]+)』|`([^`]+)`|(?<!\w)\"([^\"]+)\"|(?<!\w)'([^']+)'(?![A-Za-z])"
 )
@@ -152,7 +153,7 @@ def _plain(url: str) -> bool:
     """A host, a valid port, and no user or password: a secret has no place in a plan (I11)."""
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        return bool(_HOST.fullmatch(parts.hostname or "")) and "@" not in parts.netloc and parts.port != 0
     except ValueError:
         return False
 

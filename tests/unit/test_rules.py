@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -84,7 +85,7 @@ TAKEN = {
         "in 10 minutes remind me to stretch",
         "set a reminder for 3pm to call Ann",
         'remind me at 15:00 "call Ann, then Bob at 4"',
-        "3시에 회의 알려줘",
+        "3시에 회의 알림 줘",
         "오후 3시 30분에 치과 가라고 알려주세요",
         "내일 오전 9시에 보고서 제출 알림 보내줘",
         "10분 뒤에 물 마시라고 알려줘",
@@ -201,7 +202,7 @@ def test_a_reminder_goes_to_the_configured_channel_or_stays_as_the_result() -> N
     ("text", "message"),
     [
         ("3시에 회의 있다고 알려줘", "회의 있다"),
-        ("3시에 회의를 알려줘", "회의"),
+        ("3시에 회의를 상기시켜줘", "회의"),
         ("3시에 점심 먹자고 알려줘", "점심 먹자"),
         ("remind me at 3pm about the invoice", "the invoice"),
         ("remind me at 3pm that rent is due, please", "rent is due"),
@@ -287,3 +288,12 @@ def test_a_hostile_text_costs_no_time(text: str) -> None:
     began = time.perf_counter()
     assert kind_of(text) is None
     assert time.perf_counter() - began < 5
+
+
+def test_the_page_shows_the_recipes_as_they_are() -> None:
+    """`docs/analysis.md` and `./aiw recipes` show the same examples."""
+    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text("utf-8")
+    for lang in ("en", "ko"):
+        for recipe in recipes(lang):
+            assert f"`{recipe.id}`" in page
+            assert f"`{recipe.example}`" in page

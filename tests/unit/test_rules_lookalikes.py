@@ -19,7 +19,12 @@ LEFT_TO_A_PERSON = [
     (f'{URL} 에 "안녕" 보내줘', f'{URL} 에 "안녕" 보내지 말아줘'),
     ("ocr 함수 실행해줘", "ocr 함수 실행하지 마세요"),
     ("remind me at 9 to call Ann", "remind me at 9 not to call Ann"),
-    ("3시에 회의 알려줘", "3시에 회의 알려주지 마"),
+    ("3시에 회의 알림 줘", "3시에 회의 알림 주지 마"),
+    ("3시에 회의 있다고 알려줘", "3시에 회의 있다고 알려주지 마"),
+    ("3시에 회의 있다고 알려줘", "3시에 날씨 알려줘"),  # that asks for the weather
+    (f"get error from {URL}", f"find error in {URL}"),  # that searches the page
+    (f"get price from {URL}", f"get the price of {URL}"),
+    (f"fetch {URL}", "fetch https://a.example,https://b.example"),
     # a question, or something that already happened
     (f"{URL} 가져와줘", f"{URL} 가져와야 할까?"),
     (f"{URL} 가져와줘", f"{URL} 가져왔어?"),
@@ -56,10 +61,10 @@ LEFT_TO_A_PERSON = [
     ("ocr 실행해줘", "급여 실행해줘"),
     # times
     ("remind me at 3pm to call Ann", "remind me every day at 3pm to call Ann"),
-    ("3시에 회의 알려줘", "매일 3시에 회의 알려줘"),
-    ("3시에 회의 알려줘", "3시까지 회의 알려줘"),
-    ("3시에 회의 알려줘", "3시쯤 회의 알려줘"),
-    ("3시에 회의 알려줘", "3시 회의 알려줘"),  # remind of the meeting at three, but when?
+    ("3시에 회의 알림 줘", "매일 3시에 회의 알림 줘"),
+    ("3시에 회의 알림 줘", "3시까지 회의 알림 줘"),
+    ("3시에 회의 알림 줘", "3시쯤 회의 알림 줘"),
+    ("3시에 회의 알림 줘", "3시 회의 알림 줘"),  # remind of the meeting at three, but when?
     ("remind me at 9 to call Ann", "remind me at 9 or so to call Ann"),
     ("remind me at 9 to call Ann", "remind me at 9 sharp call Ann"),
     ("remind me to call Ann tomorrow at 9", "remind me to call Ann tomorrow"),
@@ -72,7 +77,7 @@ LEFT_TO_A_PERSON = [
     (f"10분 뒤에 {URL} 가져와줘", f"10분마다 {URL} 가져와줘"),
     (f"10분 뒤에 {URL} 가져와줘", f"10분 안에 {URL} 가져와줘"),
     (f"at 23:00 fetch {URL}", f"at 25:00 fetch {URL}"),
-    ("오후 3시에 회의 알려줘", "오늘 오전 9시에 회의 알려줘"),  # it is ten: that has passed
+    ("오후 3시에 회의 알림 줘", "오늘 오전 9시에 회의 알림 줘"),  # it is ten: that has passed
     # an address whose end nobody can tell
     ("https://ko.example/wiki/를 가져와", "https://ko.example/wiki/한국을 가져와"),
 ]
@@ -89,8 +94,8 @@ ANOTHER_PLAN = [
     (f"get price from {URL}", f"get the page from {URL}"),
     (f"fetch {URL}", f"fetch {URL} in 10 minutes"),
     (f"fetch {URL}", f"ping {URL}"),
-    ("오전 3시에 회의 알려줘", "오후 3시에 회의 알려줘"),
-    ("3시간 뒤에 회의 알려줘", "3시에 회의 알려줘"),
+    ("오전 3시에 회의 알림 줘", "오후 3시에 회의 알림 줘"),
+    ("3시간 뒤에 회의 알림 줘", "3시에 회의 알림 줘"),
     (f"extract Price from {URL}", f"extract price from {URL}"),
     (f'post {{"a": "1"}} to {URL}', f'post {{"a": 1}} to {URL}'),
     (f'post "1" to {URL}', f"post [1] to {URL}"),

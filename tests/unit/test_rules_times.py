@@ -44,7 +44,7 @@ def until(text: str, policy: Policy = SEOUL, now: datetime = NOW) -> str | None:
 )
 def test_a_korean_clock_time(said: str, meant: str) -> None:
     """It is ten in the morning in Seoul."""
-    assert until(f"{said} 회의 알려줘") == meant
+    assert until(f"{said} 회의 알림 줘") == meant
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_english_clock_time(said: str, meant: str) -> None:
 )  # fmt: skip
 def test_a_korean_span(said: str, seconds: int) -> None:
     """A span counts from when the plan begins."""
-    assert steps_of(f"{said} 회의 알려줘") == [("wait", {"seconds": seconds}), ("value", {"value": "회의"})]
+    assert steps_of(f"{said} 회의 알림 줘") == [("wait", {"seconds": seconds}), ("value", {"value": "회의"})]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_an_english_span(said: str, seconds: int) -> None:
 )  # fmt: skip
 def test_a_time_that_has_passed_or_does_not_exist_is_a_persons(said: str) -> None:
     """Whether 밤 12시 begins or ends the day is not for a pattern to say."""
-    assert steps_of(f"{said} 회의 알려줘") is None
+    assert steps_of(f"{said} 회의 알림 줘") is None
 
 
 def test_an_hour_that_summer_time_skips_or_repeats_is_a_persons() -> None:
