@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from jsonschema import Draft202012Validator
@@ -44,13 +45,17 @@ class Claude:
         self._model = model
         self._catalogue = catalogue
         self._now = now
-        actions = json.dumps(catalogue.schemas(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        self._system = prompt(ANALYSIS).filled(actions=actions)
 
     @property
     def has_model(self) -> bool:
         """Whether there is a key now."""
         return self._key.value() is not None
+
+    @cached_property
+    def _system(self) -> str:
+        """The system text, made at the first question: most processes never ask one."""
+        actions = json.dumps(self._catalogue.schemas(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return prompt(ANALYSIS).filled(actions=actions)
 
     def analyze(self, question: Question) -> Answer | NotAnswered:
         """Ask once. The steps are new ones only: whoever stores the plan puts the kept ones in front (I6)."""

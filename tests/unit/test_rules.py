@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from common.actions.catalogue import Catalogue
 from common.analysis.rules import Rules, recipes
 from common.core.policy import Function, Policy
 from common.core.task import Attempt, Effect, Json, OutcomeKind, Plan, Request, Risk, State, Step, Task
@@ -297,3 +298,27 @@ def test_the_page_shows_the_recipes_as_they_are() -> None:
         for recipe in recipes(lang):
             assert f"`{recipe.id}`" in page
             assert f"`{recipe.example}`" in page
+
+
+@pytest.mark.parametrize("text", [text for texts in TAKEN.values() for text in texts])
+def test_what_a_recipe_makes_is_what_the_actions_take(text: str) -> None:
+    """Every plan is read by the real catalogue, and none names a target that is never allowed."""
+    listed = {"ocr": SEOUL.functions["ocr"], "thumbnails": SEOUL.functions["ocr"]}
+    policy = SEOUL.model_copy(update={"functions": listed})
+    answer = ask(text, policy)
+    assert isinstance(answer, Answer)
+    catalogue = Catalogue.shipped()
+    assert catalogue.read(answer.steps, {}, NOW) == answer.steps
+    catalogue.refuse(answer.steps, policy)
+
+
+def test_a_fetch_of_a_named_host_runs_by_itself_and_a_post_waits() -> None:
+    """The shipped floors over what the recipes make."""
+    catalogue = Catalogue.shipped()
+    risks = {}
+    for text in ("fetch https://a.example/x", 'POST {"order": 17} to https://a.example/x'):
+        answer = ask(text)
+        assert isinstance(answer, Answer)
+        verdict = catalogue.assess(answer.steps, task_of(text).request, SEOUL, claimed=answer.risk)
+        risks[answer.kind] = (verdict.risk, verdict.needs_approval)
+    assert risks == {"fetch": (Risk.LOW, False), "post": (Risk.HIGH, True)}
