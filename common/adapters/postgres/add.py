@@ -14,9 +14,9 @@ from common.ports import Added, AddRefused, NewTask, Submission
 
 # Nothing begins before `not_before`, and nothing is looked at later than its deadline (I9).
 FIRST_CHECK: Final = """CASE w.target
-        WHEN 'queued' THEN least(greatest(c.now, w.not_before), w.deadline)
-        WHEN 'received' THEN least(c.now, w.deadline)
-        ELSE least(c.now + w.ask_expires_in * interval '1 s', w.deadline) END"""
+        WHEN 'queued' THEN least(greatest(w.now, w.not_before), w.deadline)
+        WHEN 'received' THEN least(w.now, w.deadline)
+        ELSE least(w.now + w.ask_expires_in * interval '1 s', w.deadline) END"""
 
 # $1: submissions, $2: their tasks. The token is judged here, by the commit that believes it. Of two with one key the
 # second inserts nothing; its answer is read by KNOWN, as this statement's snapshot cannot see a row that it waited for.
@@ -24,30 +24,29 @@ ADD: Final = f"""
 WITH asked AS MATERIALIZED (
     SELECT s.*, k.person FROM json_to_recordset($1::json) AS s(
         n int, token text, workspace uuid, route text, key text, body text, ids uuid[])
-    JOIN tokens k ON k.hash = s.token AND k.workspace = s.workspace
+    CROSS JOIN LATERAL (SELECT * FROM tokens t WHERE t.hash = s.token OFFSET 0) k
     JOIN memberships m ON m.workspace = k.workspace AND m.person = k.person
-    WHERE k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ('operator', 'approver', 'admin')
+    WHERE k.workspace = s.workspace AND k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ('operator', 'approver', 'admin')
 ), keyed AS (
     INSERT INTO idempotency_keys (workspace, principal, route, key, body_sha256, task_ids)
     SELECT workspace, person, route, key, body, ids FROM asked WHERE key IS NOT NULL
     ORDER BY workspace, person, route, key, n
     ON CONFLICT DO NOTHING RETURNING workspace, principal, route, key, task_ids
 ), stored AS MATERIALIZED (
-    SELECT n, workspace FROM asked WHERE key IS NULL UNION ALL
-    SELECT a.n, a.workspace FROM asked a JOIN keyed k ON (k.workspace, k.principal, k.route, k.key, k.task_ids)
+    SELECT n FROM asked WHERE key IS NULL UNION ALL
+    SELECT a.n FROM asked a JOIN keyed k ON (k.workspace, k.principal, k.route, k.key, k.task_ids)
         = (a.workspace, a.person, a.route, a.key, a.ids)
 ), wanted AS MATERIALIZED (
-    SELECT w.*, s.workspace FROM json_to_recordset($2::json) AS w(
-        n int, id uuid, target text, actor text, text text, inputs text, tags text[], not_before timestamptz,
+    SELECT w.*, clock_timestamp() AS now FROM json_to_recordset($2::json) AS w(
+        n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[], not_before timestamptz,
         deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
         priority_given boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk, plan_risk risk, plan_reasons text,
         plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int, plan_source text,
         ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8)
-    JOIN stored s ON s.n = w.n
+    WHERE w.n = ANY (ARRAY(SELECT n FROM stored))
 ), written AS (
-    INSERT INTO task_events (task_id, seq, workspace, kind, to_state, actor, lease_no)
-    SELECT id, 1, workspace, 'submitted', target, actor, 0 FROM wanted
-    RETURNING task_id, hash
+    INSERT INTO task_events (task_id, seq, workspace, kind, to_state, at, actor, lease_no)
+    SELECT id, 1, workspace, 'submitted', target, now, actor, 0 FROM wanted
 ), planned AS (
     INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps, cost_cap,
         policy_version, source)
@@ -57,7 +56,7 @@ WITH asked AS MATERIALIZED (
 ), opened AS (
     INSERT INTO approvals (id, task_id, plan_number, digest, requested_by, required, expires_at)
     SELECT uuidv7(), id, plan_number, ask_digest, ask_requested_by, ask_required,
-        clock_timestamp() + ask_expires_in * interval '1 s'
+        now + ask_expires_in * interval '1 s'
     FROM wanted WHERE ask_digest IS NOT NULL
 ), made AS (
     INSERT INTO tasks (id, workspace, state, text, inputs, tags, not_before, deadline, lang, requested_by, origin, kind,
@@ -65,10 +64,12 @@ WITH asked AS MATERIALIZED (
     SELECT w.id, w.workspace, w.target, w.text, w.inputs::json, w.tags, w.not_before, w.deadline, w.lang,
         w.requested_by, w.origin, w.kind, w.priority, w.priority_given, w.plan_number,
         {FIRST_CHECK},
-        CASE WHEN w.target = 'queued' AND w.not_before > c.now THEN 'delay' END, 1, e.hash
-    FROM wanted w JOIN written e ON e.task_id = w.id, (SELECT clock_timestamp() AS now) c
+        CASE WHEN w.target = 'queued' AND w.not_before > w.now THEN 'delay' END, 1,
+        -- the same hash as the event's own; the trigger compares them (I2)
+        event_hash(w.id, 1, w.workspace, pg_current_xact_id(), 'submitted', NULL, w.target, w.now, w.actor, 0, NULL, NULL)
+    FROM wanted w
 )
-SELECT a.n, CASE WHEN s.n IS NOT NULL THEN clock_timestamp() END FROM asked a LEFT JOIN stored s ON s.n = a.n"""
+SELECT a.n, CASE WHEN a.n = ANY (ARRAY(SELECT n FROM stored)) THEN clock_timestamp() END FROM asked a"""
 
 # what the key's first submission stored; older than 7 days it no longer counts and is removed, and the caller adds again
 KNOWN: Final = """
@@ -92,7 +93,7 @@ def add(database: Database, batch: Sequence[Submission]) -> list[Added | AddRefu
     if not batch:
         return []
     try:
-        rows = database.run(ADD, _submissions(batch), _tasks(batch))
+        rows = database.hot(ADD, _submissions(batch), _tasks(batch))
     except DataError:
         # one row that cannot be written must not take the others with it: find it by halves
         if len(batch) == 1:
@@ -144,6 +145,7 @@ def _task(n: int, task: NewTask) -> dict[str, object]:
     row: dict[str, object] = {
         "n": n,
         "id": task.id,
+        "workspace": task.workspace,
         "target": task.target.value,
         "actor": task.actor,
         "text": request.text,

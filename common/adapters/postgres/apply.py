@@ -12,103 +12,112 @@ from common.core.after_step import REMIND_IN
 from common.core.lifecycle import Detail, Ended, NextStep, Transition
 from common.core.task import Failure, State
 
-# `locked` takes every task of the batch in id order (two batches in opposite order deadlock: measured) and returns the
-# newest version; `held` judges the guards on that, by the clock as it is after the wait.
+# `judged` takes every task of the batch in id order (two batches in opposite order deadlock: measured), and judges the
+# guards on the version that the lock returned, by the clock as it is after the wait.
 # An attempt's end is written whether or not the guards hold; a late one cannot contradict what is known by now.
 APPLY: Final = """
 WITH wanted AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS w(
-        task_id uuid, next boolean, kind text, source text, lease_no int, event_seq int, target text, check_in float8,
+        task_id uuid, next boolean, kind text, source text, lease_no int, seen int, target text, check_in float8,
         actor text, detail text, waiting_for text, wait_until float8, only_if_due boolean, costs_attempt int,
         resets_attempts boolean, resets_replans boolean, kind_of_task text, priority int, closes_approval boolean,
-        plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk, plan_risk risk, plan_reasons text,
-        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int, plan_source text,
-        ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8,
-        step_id text, number int, outcome text, output text, failure text, decided_by text)
-), locked AS MATERIALIZED (
-    SELECT t.id, t.workspace, t.state, t.lease_no, t.event_seq, t.event_head, t.next_check_at, t.plan_number, t.not_before,
-        t.deadline, t.cancel_requested_at, t.cancel_requested_by, t.cancel_note
-    FROM tasks t JOIN wanted w ON w.task_id = t.id ORDER BY t.id FOR NO KEY UPDATE OF t
-), held AS MATERIALIZED (
-    SELECT w.*, t.workspace, t.event_seq + 1 AS seq, t.event_head, t.plan_number AS present_plan, t.not_before, t.deadline,
+        step_id text, number int, outcome text, output text, failure text, decided_by text{columns})
+    ORDER BY task_id
+), judged AS MATERIALIZED (
+    SELECT w.*, t.workspace, t.event_seq + 1 AS seq, t.event_head, t.present_plan, t.not_before, t.deadline,
         t.cancel_requested_at, clock_timestamp() AS now,
         -- whose the event is: a cancel is the person's who asked for it, though a worker carries it out
         CASE WHEN w.kind = 'cancelled' THEN coalesce(t.cancel_requested_by, w.actor) ELSE w.actor END AS by,
         CASE WHEN w.kind = 'cancelled' AND w.detail IS NULL AND t.cancel_note IS NOT NULL
-            THEN json_build_object('note', t.cancel_note)::text ELSE w.detail END AS said
-    FROM wanted w JOIN locked t ON t.id = w.task_id
-    WHERE t.state = w.source AND t.lease_no = w.lease_no AND (w.event_seq IS NULL OR w.event_seq = t.event_seq)
-    AND (NOT w.only_if_due OR (t.next_check_at <= clock_timestamp() AND NOT EXISTS (
-        SELECT FROM step_attempts a WHERE a.task_id = t.id AND a.outcome IS NULL
-        AND a.must_end_by + interval '5 s' > clock_timestamp())))
-    AND (NOT w.next OR (SELECT count(*) FILTER (WHERE a.number = w.number AND a.outcome IS NULL) > 0
-            OR w.number IS NULL AND count(*) FILTER (WHERE a.outcome = 'done' OR a.outcome IS NULL) = 0
-        FROM step_attempts a WHERE a.task_id = t.id AND a.step_id = w.step_id))
+            THEN json_build_object('note', t.cancel_note)::text ELSE w.detail END AS said,
+        t.state = w.source AND t.lease_no = w.lease_no AND (w.seen IS NULL OR w.seen = t.event_seq)
+        AND (NOT w.only_if_due OR (t.next_check_at <= clock_timestamp() AND NOT EXISTS (
+            SELECT FROM step_attempts a WHERE a.task_id = w.task_id AND a.outcome IS NULL
+            AND a.must_end_by + interval '5 s' > clock_timestamp())))
+        AND (NOT w.next OR (SELECT count(*) FILTER (WHERE a.number = w.number AND a.outcome IS NULL) > 0
+                OR w.number IS NULL AND count(*) FILTER (WHERE a.outcome = 'done' OR a.outcome IS NULL) = 0
+            FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id)) AS ok
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT t.workspace, t.state, t.lease_no, t.event_seq, t.event_head, t.next_check_at, t.plan_number AS present_plan,
+            t.not_before, t.deadline, t.cancel_requested_at, t.cancel_requested_by, t.cancel_note
+        FROM tasks t WHERE t.id = w.task_id FOR NO KEY UPDATE
+    ) t
 ), closed AS (
-    UPDATE step_attempts a SET ended_at = clock_timestamp(), reported_late = h.task_id IS NULL,
-        decided_by = coalesce(w.decided_by, a.decided_by), failure = w.failure::json,
-        outcome = CASE WHEN clash.it THEN 'unknown' ELSE w.outcome END,
-        output = CASE WHEN NOT clash.it THEN w.output::json END
-    FROM wanted w LEFT JOIN held h ON h.task_id = w.task_id, LATERAL (
+    UPDATE step_attempts a SET ended_at = j.now, reported_late = NOT j.ok,
+        decided_by = coalesce(j.decided_by, a.decided_by), failure = j.failure::json,
+        outcome = CASE WHEN clash.it THEN 'unknown' ELSE j.outcome END,
+        output = CASE WHEN NOT clash.it THEN j.output::json END
+    FROM judged j, LATERAL (
         -- repeated under its key, and the repetition is open or done: one step is done once (I6)
-        SELECT w.outcome <> 'not_done' AND EXISTS (
-            SELECT FROM step_attempts b WHERE b.task_id = w.task_id AND b.step_id = w.step_id AND b.number <> w.number
+        SELECT j.outcome <> 'not_done' AND EXISTS (
+            SELECT FROM step_attempts b WHERE b.task_id = j.task_id AND b.step_id = j.step_id AND b.number <> j.number
             AND (b.outcome IS NULL OR b.outcome = 'done' OR (b.outcome = 'unknown' AND b.effect = 'non_idempotent'))) AS it
     ) clash
     -- A stale rescue only guessed: it speaks for no attempt that is not lost. A person's word counts with its
     -- transition or not at all. What is left of the stale ones is the worker's, who was there.
-    WHERE a.task_id = w.task_id AND a.step_id = w.step_id AND a.number = w.number
-    AND (h.task_id IS NOT NULL OR (NOT w.only_if_due AND w.decided_by IS NULL))
+    WHERE j.number IS NOT NULL AND a.task_id = ANY (ARRAY[j.task_id]) AND a.step_id = j.step_id
+    AND a.number = j.number
+    AND (j.ok OR (NOT j.only_if_due AND j.decided_by IS NULL))
     AND (a.outcome IS NULL
-        OR (a.outcome = 'unknown' AND a.decided_by IS NULL AND (h.task_id IS NULL OR w.decided_by IS NOT NULL)))
+        OR (a.outcome = 'unknown' AND a.decided_by IS NULL AND (NOT j.ok OR j.decided_by IS NOT NULL)))
 ), whole AS (
     INSERT INTO step_attempts (task_id, step_id, number, plan_number, lease_no, effect, idempotency_key, args_sha256,
         needed_approval, begun_at, ended_at, outcome, output, failure, decided_by)
-    SELECT h.task_id, h.step_id, 1 + coalesce((
-            SELECT max(a.number) FROM step_attempts a WHERE a.task_id = h.task_id AND a.step_id = h.step_id), 0),
-        h.present_plan, h.lease_no, 'none', '', '', false, h.now, h.now, h.outcome, h.output::json, h.failure::json,
-        h.decided_by
-    FROM held h WHERE h.step_id IS NOT NULL AND h.number IS NULL
+    SELECT j.task_id, j.step_id, 1 + coalesce((
+            SELECT max(a.number) FROM step_attempts a WHERE a.task_id = j.task_id AND a.step_id = j.step_id), 0),
+        j.present_plan, j.lease_no, 'none', '', '', false, j.now, j.now, j.outcome, j.output::json, j.failure::json,
+        j.decided_by
+    FROM judged j WHERE j.ok AND j.step_id IS NOT NULL AND j.number IS NULL
 ), written AS (
-    INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, actor, lease_no, detail, detail_sha256, prev)
-    SELECT task_id, seq, workspace, kind, source, target, by, lease_no, said::json, sha256(convert_to(said, 'UTF8')),
+    INSERT INTO task_events (
+        task_id, seq, workspace, kind, from_state, to_state, at, actor, lease_no, detail, detail_sha256, prev)
+    SELECT task_id, seq, workspace, kind, source, target, now, by, lease_no, said::json, sha256(convert_to(said, 'UTF8')),
         event_head
-    FROM held WHERE NOT next RETURNING task_id, seq, to_state, hash
-)%s, moved AS (
-    UPDATE tasks t SET state = e.to_state, event_seq = e.seq, event_head = e.hash, worker_id = NULL,
+    FROM judged WHERE ok AND NOT next
+){more}, replaced AS (
+    -- by id, found task by task: as a join it could be planned as a walk over all open approvals
+    UPDATE approvals SET closed_at = clock_timestamp() WHERE id = ANY (ARRAY(
+        SELECT a.id FROM judged j CROSS JOIN LATERAL (
+            SELECT b.id FROM approvals b WHERE b.task_id = j.task_id AND b.closed_at IS NULL OFFSET 0) a
+        WHERE j.ok AND j.closes_approval))
+    RETURNING id
+){asked}, moved AS (
+    -- the same hash as the event's own; the trigger compares them (I2)
+    UPDATE tasks t SET state = j.target, event_seq = j.seq, worker_id = NULL,
+        event_head = event_hash(j.task_id, j.seq, j.workspace, pg_current_xact_id(), j.kind, j.source, j.target, j.now, j.by,
+            j.lease_no, sha256(convert_to(j.said, 'UTF8')), j.event_head),
         next_check_at = CASE
-            WHEN h.check_in IS NULL THEN NULL
-            WHEN h.target IN ('queued', 'received') AND h.cancel_requested_at IS NOT NULL THEN h.now
-            WHEN h.target = 'queued' THEN
-                least(greatest(h.now + h.check_in * interval '1 s', h.not_before), h.deadline)
-            WHEN h.target IN ('received', 'awaiting_approval') THEN least(h.now + h.check_in * interval '1 s', h.deadline)
-            ELSE h.now + h.check_in * interval '1 s' END,
-        finished_at = CASE WHEN h.check_in IS NULL THEN h.now END,
-        attempts = CASE WHEN h.resets_attempts THEN 0 ELSE t.attempts + h.costs_attempt END,
-        replans = CASE WHEN h.resets_replans THEN 0 WHEN h.kind = 'replanned' THEN t.replans + 1 ELSE t.replans END,
-        waiting_for = CASE WHEN h.target = 'queued' AND h.waiting_for IS NULL AND h.not_before > h.now THEN 'delay'
-            ELSE h.waiting_for END,
-        wait_until = h.now + h.wait_until * interval '1 s',
-        cancel_requested_at = CASE WHEN h.check_in IS NOT NULL THEN t.cancel_requested_at END,
-        cancel_requested_by = CASE WHEN h.check_in IS NOT NULL THEN t.cancel_requested_by END,
-        plan_number = coalesce(h.plan_number, t.plan_number), kind = coalesce(h.kind_of_task, t.kind),
-        priority = coalesce(h.priority, t.priority)
-    FROM written e JOIN held h USING (task_id) WHERE t.id = e.task_id RETURNING t.id
+            WHEN j.check_in IS NULL THEN NULL
+            WHEN j.target IN ('queued', 'received') AND j.cancel_requested_at IS NOT NULL THEN j.now
+            WHEN j.target = 'queued' THEN
+                least(greatest(j.now + j.check_in * interval '1 s', j.not_before), j.deadline)
+            WHEN j.target IN ('received', 'awaiting_approval') THEN least(j.now + j.check_in * interval '1 s', j.deadline)
+            ELSE j.now + j.check_in * interval '1 s' END,
+        finished_at = CASE WHEN j.check_in IS NULL THEN j.now END,
+        attempts = CASE WHEN j.resets_attempts THEN 0 ELSE t.attempts + j.costs_attempt END,
+        replans = CASE WHEN j.resets_replans THEN 0 WHEN j.kind = 'replanned' THEN t.replans + 1 ELSE t.replans END,
+        waiting_for = CASE WHEN j.target = 'queued' AND j.waiting_for IS NULL AND j.not_before > j.now THEN 'delay'
+            ELSE j.waiting_for END,
+        wait_until = j.now + j.wait_until * interval '1 s',
+        cancel_requested_at = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_at END,
+        cancel_requested_by = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_by END,
+        plan_number = coalesce({plan_number}, t.plan_number), kind = coalesce(j.kind_of_task, t.kind),
+        priority = coalesce(j.priority, t.priority)
+    FROM judged j WHERE j.ok AND NOT j.next AND t.id = ANY (ARRAY[j.task_id])
 )
-SELECT id FROM moved UNION ALL SELECT task_id FROM held WHERE next"""
+SELECT task_id FROM judged WHERE ok"""
+
+COLUMNS: Final = """,
+        plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk, plan_risk risk, plan_reasons text,
+        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int, plan_source text,
+        ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8"""
 
 PLANNED: Final = """, planned AS (
     INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps, cost_cap,
         policy_version, source)
-    SELECT task_id, plan_number, plan_steps::json, plan_last_step, plan_risk_floor, plan_risk, plan_reasons::json, plan_needs_approval,
-        plan_kept_steps, plan_cost_cap, plan_policy_version, plan_source
-    FROM held WHERE plan_number IS NOT NULL
-)"""
-
-CLOSED: Final = """, replaced AS (
-    UPDATE approvals a SET closed_at = h.now FROM held h
-    WHERE a.task_id = h.task_id AND a.closed_at IS NULL AND (h.closes_approval OR h.ask_digest IS NOT NULL)
-    RETURNING a.id
+    SELECT task_id, plan_number, plan_steps::json, plan_last_step, plan_risk_floor, plan_risk, plan_reasons::json,
+        plan_needs_approval, plan_kept_steps, plan_cost_cap, plan_policy_version, plan_source
+    FROM judged WHERE ok AND plan_number IS NOT NULL
 )"""
 
 # reads `replaced`, so that the old one is closed before the new one is opened: one is open at a time
@@ -116,12 +125,12 @@ ASKED: Final = """, asked AS (
     INSERT INTO approvals (id, task_id, plan_number, digest, requested_by, required, expires_at)
     SELECT uuidv7(), task_id, coalesce(plan_number, present_plan), ask_digest, ask_requested_by, ask_required,
         now + ask_expires_in * interval '1 s'
-    FROM held WHERE ask_digest IS NOT NULL AND (SELECT count(*) FROM replaced) >= 0
+    FROM judged WHERE ok AND ask_digest IS NOT NULL AND (SELECT count(*) FROM replaced) >= 0
 )"""
 
-# a batch without plans and questions is the busy one: it is not planned for them
-SHORT: Final = APPLY % CLOSED
-WHOLE: Final = APPLY % (PLANNED + CLOSED + ASKED)
+# a batch without plans and questions is the busy one: it carries no columns for them
+SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int")
+WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number")
 
 UNWRITABLE: Final = Failure(code="unwritable_row", detail="the database refused what this step left behind")
 
@@ -168,11 +177,11 @@ def unwritable(change: Transition | NextStep) -> Transition | None:
 
 def apply_in(session: Session, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
     """The same inside of a transaction that has more to say, such as a decision."""
-    return frozenset(row[0] for row in session.run(_statement(batch), _document(batch)))
+    return frozenset(row[0] for row in session.hot(_statement(batch), _document(batch)))
 
 
 def _run(database: Database, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
-    return frozenset(row[0] for row in database.run(_statement(batch), _document(batch)))
+    return frozenset(row[0] for row in database.hot(_statement(batch), _document(batch)))
 
 
 def _statement(batch: Sequence[Transition | NextStep]) -> str:
@@ -200,7 +209,7 @@ def _row(change: Transition | NextStep) -> dict[str, object]:
         "kind": change.kind,
         "source": change.source.value,
         "lease_no": change.lease_no,
-        "event_seq": change.event_seq,
+        "seen": change.event_seq,
         "target": change.target.value,
         "check_in": seconds(change.check_in),
         "actor": change.actor,
@@ -213,7 +222,7 @@ def _row(change: Transition | NextStep) -> dict[str, object]:
         "resets_replans": change.resets_replans,
         "kind_of_task": change.kind_of_task,
         "priority": change.priority,
-        "closes_approval": change.closes_approval,
+        "closes_approval": change.closes_approval or change.ask is not None,
         **plan_fields(change.plan),
         **_ended_fields(change.ended),
     }

@@ -18,15 +18,18 @@ NOT_PAUSED: Final = """AND NOT EXISTS (
         SELECT FROM settings s WHERE s.name = 'pause' AND s.value IS NOT NULL AND (s.workspace = w.id OR s.workspace IS NULL))"""
 
 # One LATERAL a workspace with something due, each for its share: with one LIMIT for all, one workspace took 100 of 100.
+# Both look in the order of their index: a plan that has to sort is refused (connection.HOT), whatever it seemed to cost.
 # `claim_order` is at most `next_check_at`, so its bound ends the index scan before a backlog of delayed tasks.
 # $1: worker, $2: limit, $3: lease in seconds.
 CLAIM: Final = """
 WITH ready AS MATERIALIZED (
-    SELECT w.id FROM workspaces w WHERE EXISTS (
+    SELECT w.id FROM workspaces w CROSS JOIN LATERAL (
         SELECT FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
-        AND t.claim_order <= statement_timestamp() - {epoch} AND t.next_check_at <= statement_timestamp()) {paused}
+        AND t.claim_order <= statement_timestamp() - {epoch} AND t.next_check_at <= statement_timestamp()
+        ORDER BY t.claim_order LIMIT 1
+    ) one WHERE true {paused}
 ), chosen AS MATERIALIZED (
-    SELECT c.* FROM ready r CROSS JOIN LATERAL (
+    SELECT c.*, clock_timestamp() AS now FROM ready r CROSS JOIN LATERAL (
         SELECT t.id, t.workspace, t.claim_order, t.event_seq + 1 AS seq, t.event_head, t.lease_no + 1 AS lease_no
         FROM tasks t WHERE t.workspace = r.id AND t.state = '{source}'
         AND t.claim_order <= statement_timestamp() - {epoch} AND t.next_check_at <= statement_timestamp()
@@ -35,15 +38,17 @@ WITH ready AS MATERIALIZED (
         FOR NO KEY UPDATE SKIP LOCKED
     ) c ORDER BY c.claim_order LIMIT $2::int
 ), written AS (
-    INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, actor, lease_no, prev)
-    SELECT id, seq, workspace, '{kind}', '{source}', '{target}', $1, lease_no, event_head FROM chosen
-    RETURNING task_id, seq, lease_no, hash
+    INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, at, actor, lease_no, prev)
+    SELECT id, seq, workspace, '{kind}', '{source}', '{target}', now, $1, lease_no, event_head FROM chosen
 ), t AS (
-    UPDATE tasks t SET state = '{target}', event_seq = e.seq, event_head = e.hash, lease_no = e.lease_no, worker_id = $1,
-        waiting_for = NULL, next_check_at = clock_timestamp() + $3::float8 * interval '1 s'
-    FROM written e WHERE t.id = e.task_id RETURNING t.*
+    -- the same hash as the event's own; the trigger compares them (I2)
+    UPDATE tasks t SET state = '{target}', event_seq = c.seq, lease_no = c.lease_no, worker_id = $1,
+        event_head = event_hash(c.id, c.seq, c.workspace, pg_current_xact_id(), '{kind}', '{source}', '{target}', c.now, $1,
+            c.lease_no, NULL, c.event_head),
+        waiting_for = NULL, next_check_at = c.now + $3::float8 * interval '1 s'
+    FROM chosen c WHERE t.id = ANY (ARRAY[c.id]) RETURNING t.*, c.claim_order AS place
 )
-SELECT {task}::text FROM t JOIN chosen ON chosen.id = t.id {plan} ORDER BY chosen.claim_order, t.id"""
+SELECT {task}::text FROM t {plan} ORDER BY t.place, t.id"""
 
 CLAIMS: Final = {
     State.RECEIVED: CLAIM.format(
@@ -62,21 +67,24 @@ SELECT extract(epoch FROM min(best.at) - clock_timestamp())::float8 FROM workspa
     AND t.claim_order > statement_timestamp() - {epoch} - interval '540 s' AND t.next_check_at > statement_timestamp()
     ORDER BY t.claim_order LIMIT 1
 ) first, LATERAL (
-    SELECT min(t.next_check_at) AS at FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
-    AND t.claim_order BETWEEN statement_timestamp() - {epoch} - interval '540 s' AND first.at - {epoch}
-    AND t.next_check_at > statement_timestamp()
+    SELECT min(near.at) AS at FROM (
+        SELECT t.next_check_at AS at FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
+        AND t.claim_order BETWEEN statement_timestamp() - {epoch} - interval '540 s' AND first.at - {epoch}
+        AND t.next_check_at > statement_timestamp() ORDER BY t.claim_order LIMIT 1000
+    ) near
 ) best"""
 NEXT_DUES: Final = {state: NEXT_DUE.format(source=state.value, epoch=EPOCH) for state in CLAIMS}
 
 # a lease that is over is not revived: rescue may be about to take it
 RENEW: Final = """
 WITH held AS MATERIALIZED (
-    SELECT t.id, t.state, t.lease_no = w.lease_no AS ours, t.next_check_at FROM tasks t
-    JOIN json_to_recordset($1::json) AS w(task_id uuid, lease_no int) ON t.id = w.task_id
-    ORDER BY t.id FOR NO KEY UPDATE OF t
+    SELECT w.task_id AS id, t.state, t.lease_no = w.lease_no AS ours, t.next_check_at
+    FROM (SELECT * FROM json_to_recordset($1::json) AS w(task_id uuid, lease_no int) ORDER BY task_id) w
+    CROSS JOIN LATERAL (
+        SELECT t.state, t.lease_no, t.next_check_at FROM tasks t WHERE t.id = w.task_id FOR NO KEY UPDATE) t
 )
 UPDATE tasks t SET next_check_at = greatest(t.next_check_at, clock_timestamp() + $2::float8 * interval '1 s')
-FROM held h WHERE t.id = h.id AND h.ours AND h.state IN ('running', 'analyzing') AND h.next_check_at > clock_timestamp()
+FROM held h WHERE t.id = ANY (ARRAY[h.id]) AND h.ours AND h.state IN ('running', 'analyzing') AND h.next_check_at > clock_timestamp()
 RETURNING t.id"""
 
 # an attempt may be in flight until `must_end_by` + 5 s, whatever the lease says
@@ -100,12 +108,12 @@ WHERE workspace = $1::uuid AND id = $2::uuid AND state IN ('running', 'analyzing
 
 def claim(database: Database, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
     """See ports.Queue.claim."""
-    return tasks_from(database.run(CLAIMS[state], worker, str(limit), str(lease.total_seconds())))
+    return tasks_from(database.hot(CLAIMS[state], worker, str(limit), str(lease.total_seconds())))
 
 
 def next_due(database: Database, state: State) -> timedelta | None:
     """See ports.Queue.next_due."""
-    [[seconds]] = database.run(NEXT_DUES[state])
+    [[seconds]] = database.hot(NEXT_DUES[state])
     return None if seconds is None else timedelta(seconds=max(0.0, seconds))
 
 
@@ -120,4 +128,4 @@ def renew(database: Database, held: Sequence[tuple[UUID, int]], lease: timedelta
     if not held:
         return frozenset()
     batch = document([{"task_id": task, "lease_no": lease_no} for task, lease_no in held])
-    return frozenset(row[0] for row in database.run(RENEW, batch, str(lease.total_seconds())))
+    return frozenset(row[0] for row in database.hot(RENEW, batch, str(lease.total_seconds())))

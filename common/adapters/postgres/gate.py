@@ -23,9 +23,11 @@ WITH wanted AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS w(
         n int, task_id uuid, lease_no int, step_id text, plan_number int, effect text, idempotency_key text,
         args_sha256 text, risk risk, needs_approval boolean, digest text, policy_version int, timeout float8)
+    ORDER BY task_id
 ), held AS MATERIALIZED (
-    SELECT t.id, t.workspace, t.state, t.lease_no, t.plan_number, t.next_check_at, t.cancel_requested_at
-    FROM tasks t WHERE t.id IN (SELECT task_id FROM wanted) ORDER BY t.id FOR NO KEY UPDATE OF t
+    SELECT w.n, t.* FROM wanted w CROSS JOIN LATERAL (
+        SELECT t.id, t.workspace, t.state, t.lease_no, t.plan_number, t.next_check_at, t.cancel_requested_at
+        FROM tasks t WHERE t.id = w.task_id FOR NO KEY UPDATE) t
 ), rules AS MATERIALIZED (
     SELECT of.workspace, s.name, s.version, s.value IS NOT NULL AS is_set
     FROM (SELECT DISTINCT workspace FROM held) of
@@ -37,7 +39,7 @@ WITH wanted AS MATERIALIZED (
     FROM rules GROUP BY workspace
 ), granted AS MATERIALIZED (
     SELECT a.id, a.task_id, a.digest, a.required, a.valid_until, a.plan_number
-    FROM (SELECT id FROM held, (SELECT count(*) FROM present) AS after_the_settings) h
+    FROM (SELECT DISTINCT id FROM held, (SELECT count(*) FROM present) AS after_the_settings) h
     JOIN approvals a ON a.task_id = h.id AND a.closed_at IS NULL
     ORDER BY a.id FOR SHARE OF a
 ), judged AS MATERIALIZED (
@@ -60,7 +62,7 @@ WITH wanted AS MATERIALIZED (
             SELECT coalesce(sum(coalesce(k.cost, k.reserved)), 0) FROM call_tasks ct JOIN calls k ON k.id = ct.call_id
             WHERE ct.task_id = w.task_id AND k.purpose = 'generate') THEN '{Refusal.COST_CAP}'
     END AS why
-    FROM wanted w LEFT JOIN held h ON h.id = w.task_id LEFT JOIN present p ON p.workspace = h.workspace
+    FROM wanted w LEFT JOIN held h ON h.n = w.n LEFT JOIN present p ON p.workspace = h.workspace
     LEFT JOIN granted g ON g.task_id = w.task_id
 ), begun AS (
     INSERT INTO step_attempts (task_id, step_id, number, plan_number, lease_no, effect, idempotency_key, args_sha256,
@@ -75,7 +77,7 @@ WITH wanted AS MATERIALIZED (
 ), extended AS (
     UPDATE tasks t SET next_check_at = greatest(
         t.next_check_at, b.must_end_by + interval '{GRACE.total_seconds()} s')
-    FROM begun b WHERE t.id = b.task_id
+    FROM begun b WHERE t.id = ANY (ARRAY[b.task_id])
 )
 SELECT j.n, j.why, b.number FROM judged j LEFT JOIN begun b ON b.task_id = j.task_id AND b.step_id = j.step_id"""
 
@@ -87,7 +89,7 @@ def begin(database: Database, wanted: Sequence[Begin]) -> list[Begun | NotBegun]
     batch = document([_row(n, one) for n, one in enumerate(wanted)])
     for attempt in range(TRIES):
         try:
-            rows = database.run(BEGIN, batch)
+            rows = database.hot(BEGIN, batch)
         except DataError as exc:
             # an attempt of the same step was committed while this statement waited: look again, and see it
             if exc.sqlstate != UNIQUE or attempt == TRIES - 1:

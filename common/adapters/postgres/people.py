@@ -73,7 +73,7 @@ class PostgresPeople:
 
     def principal(self, token_sha256: str) -> Principal | None:
         """See ports.People."""
-        rows = self._database.run(PRINCIPAL, token_sha256)
+        rows = self._database.hot(PRINCIPAL, token_sha256)
         return _principal(rows[0]) if rows else None
 
     def people(self, workspace: UUID) -> list[Person]:

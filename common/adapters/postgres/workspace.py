@@ -60,9 +60,9 @@ class PostgresWorkspace:
 
     def policy(self, workspace: UUID) -> Policy:
         """See ports.Workspace."""
-        rows = self._database.run(READ, str(workspace))
+        rows = self._database.hot(READ, str(workspace))
         stored = {(name, own): orjson.loads(value) for name, own, _, value in rows if value is not None}
-        [[members]] = self._database.run(MEMBERS, str(workspace))
+        [[members]] = self._database.hot(MEMBERS, str(workspace))
         return policy_from(
             {name: stored.get((name, True), stored.get((name, False))) for name in SETTINGS},
             version=sum(version for name, _, version, _ in rows if name == "policy"),
@@ -72,7 +72,7 @@ class PostgresWorkspace:
 
     def settings(self, workspace: UUID) -> list[SettingRow]:
         """See ports.Workspace."""
-        rows = self._database.run(READ, str(workspace))
+        rows = self._database.hot(READ, str(workspace))
         found: dict[str, SettingRow] = {}
         for name, own, version, value in sorted(rows, key=lambda row: bool(row[1])):
             if own and value is not None:
