@@ -40,7 +40,7 @@ def get_setting(name: str, who: Who, wired: Wired, response: Response) -> api.Se
     return _setting_view(row)
 
 
-def put_setting(  # noqa: PLR0913 - what FastAPI hands in
+def put_setting(
     name: str, body: api.SettingValue, who: Who, wired: Wired, response: Response, if_match: IfMatch = None
 ) -> api.Setting:
     """Change one, if its version is still the one named. 409 if it is not, 422 if none is named."""
@@ -133,7 +133,7 @@ def add_person(body: api.NewPerson, who: Who, wired: Wired) -> api.Person:
     return api.Person(id=person.id, name=person.name, role=person.role)
 
 
-def remove_person(id: UUID, who: Who, wired: Wired) -> Response:  # noqa: A002 - the table's own parameter name
+def remove_person(id: UUID, who: Who, wired: Wired) -> Response:
     """End a membership with all of its tokens."""
     if not wired.people.remove_person(who.workspace, id):
         raise NotFound(f"no person {id}")
@@ -153,7 +153,7 @@ def add_token(body: api.NewToken, who: Who, wired: Wired) -> api.TokenWithSecret
     return api.TokenWithSecret(**_token_view(row).model_dump(), secret=secret)
 
 
-def revoke_token(id: str, who: Who, wired: Wired) -> Response:  # noqa: A002 - the table's own parameter name
+def revoke_token(id: str, who: Who, wired: Wired) -> Response:
     """End a token."""
     if not wired.people.revoke(who.workspace, id):
         raise NotFound("no such token")

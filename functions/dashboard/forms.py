@@ -22,6 +22,7 @@ from common.i18n import t
 from common.routes import ROUTE
 from common.web import TaskRef, Wired
 
+from .live import Serving
 from .page_route import Reading, new_router
 from .session import Flash, base_of, check_csrf, page_lang, put_flash
 from .setting_forms import typed
@@ -46,27 +47,16 @@ class Answer:
         return self.status < 400  # noqa: PLR2004 - HTTP's own line
 
 
-def transport() -> httpx2.AsyncBaseTransport | None:
-    """How requests leave; a test puts its own here. None: the network."""
-    return None
-
-
 class Forward:
     """Sends a form on to the function that owns the route."""
 
-    def __init__(
-        self,
-        request: Request,
-        wired: Wired,
-        reader: Reading,
-        way: Annotated[httpx2.AsyncBaseTransport | None, Depends(transport)],
-    ) -> None:
+    def __init__(self, request: Request, wired: Wired, reader: Reading, serving: Serving) -> None:
         """Everything a form needs to be sent on and answered."""
         self.request = request
         self.wired = wired
         self.reader = reader
         self.lang = page_lang(request)
-        self._way = way
+        self._way = serving.way
 
     async def form(self) -> FormData:
         """The form's fields. Forbidden if it does not carry this session's token."""
@@ -150,7 +140,7 @@ def request_of(fields: FormData, forward: Forward) -> dict[str, Json]:
 
 
 @router.post("/tasks/{id}/{verb}")
-async def act(forward: Forwarding, id: TaskRef, verb: str) -> Response:  # noqa: A002 - the path's own name
+async def act(forward: Forwarding, id: TaskRef, verb: str) -> Response:
     """Decide or mend: what the form says is what the API is asked."""
     if verb not in VERBS:
         raise NotFound("no such form")
@@ -220,14 +210,14 @@ async def add_person(forward: Forwarding) -> Response:
 
 
 @router.post("/people/{id}/remove")
-async def remove_person(forward: Forwarding, id: str) -> Response:  # noqa: A002 - the path's own name
+async def remove_person(forward: Forwarding, id: str) -> Response:
     """End a membership."""
     await forward.form()
     return forward.back("/people", await forward.send("remove_person", id=id), "page.done.removed")
 
 
 @router.post("/tokens/{id}/revoke")
-async def revoke_token(forward: Forwarding, id: str) -> Response:  # noqa: A002 - the path's own name
+async def revoke_token(forward: Forwarding, id: str) -> Response:
     """End a token."""
     await forward.form()
     return forward.back("/people", await forward.send("revoke_token", id=id), "page.done.revoked")

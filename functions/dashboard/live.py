@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Final, cast
 from uuid import UUID
 
+import httpx2
 from fastapi import Depends
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -207,6 +208,7 @@ class Live:
         self.waits = Waits(container.reads)
         self.hub = Hub(container.reads)
         self.sign_ins = SignInLimits(container.clock)
+        self.way: httpx2.AsyncBaseTransport | None = None  # by which forms are sent on; None: the network
 
     def turn(self) -> Turn:
         """Nothing is claimed here."""

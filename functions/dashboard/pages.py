@@ -156,7 +156,7 @@ def tasks_page(request: Request, wired: Wired, reader: Reading, query: Annotated
     return list_page(request, wired, reader, query)
 
 
-def list_page(  # noqa: PLR0913 - a page, and what it may show besides
+def list_page(
     request: Request,
     wired: Wired,
     reader: Reader,
@@ -258,7 +258,7 @@ def inbox_page(request: Request, wired: Wired, reader: Reading) -> Response:
 
 
 @router.get("/tasks/{id}")
-def task_page(request: Request, wired: Wired, reader: Reading, id: TaskRef) -> Response:  # noqa: A002 - the path's own name
+def task_page(request: Request, wired: Wired, reader: Reading, id: TaskRef) -> Response:
     """All about one task."""
     who, lang = reader.who, page_lang(request)
     record = tasks.record_of(id, who, wired)
@@ -300,7 +300,7 @@ def _approval(record: TaskRecord, who: Principal, wired: Wired, lang: Lang) -> a
 
 
 @router.get("/tasks/{id}/results/{step}")
-def result_file(wired: Wired, reader: Reading, id: TaskRef, step: str) -> Response:  # noqa: A002 - the path's own name
+def result_file(wired: Wired, reader: Reading, id: TaskRef, step: str) -> Response:
     """A step's result, only ever as an attachment."""
     require(reader.who, "operator")
     return tasks.task_result(id, step, reader.who, wired)
@@ -359,7 +359,7 @@ def people_page(request: Request, wired: Wired, reader: Reader, once: dict[str, 
 
 
 @router.post("/people/{id}/{what}")
-async def shown_once(request: Request, wired: Wired, forward: forms.Forwarding, id: str, what: str) -> Response:  # noqa: A002 - the path's own name
+async def shown_once(request: Request, wired: Wired, forward: forms.Forwarding, id: str, what: str) -> Response:
     """A sign-in code, or a token for programs: shown once, on this page and nowhere else."""
     await forward.form()
     route = {"code": "sign_in_code", "token": "add_token"}.get(what)

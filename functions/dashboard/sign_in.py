@@ -20,7 +20,7 @@ router = new_router()
 
 
 @router.get("/sign-in")
-def sign_in(request: Request, wired: Wired, next: str = "") -> Response:  # noqa: A002 - the query's own name
+def sign_in(request: Request, wired: Wired, next: str = "") -> Response:
     """A form for the code."""
     return render(request, wired, "sign_in.html", code="", next=_inside(next), wrong=False)
 
@@ -30,7 +30,7 @@ def sign_in_with(
     request: Request,
     wired: Wired,
     code: Annotated[str, Form(max_length=64)] = "",
-    next: Annotated[str, Form(max_length=2000)] = "",  # noqa: A002 - the form's own name
+    next: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Redeem the code of the form."""
     return _redeem(request, wired, code, _inside(next))

@@ -80,8 +80,8 @@ def read_cursor(cursor: str | None) -> UUID | None:
 # --- one task ---------------------------------------------------------------------------------------------------------
 
 
-async def get_task(  # noqa: PLR0913 - what FastAPI hands in
-    id: TaskRef,  # noqa: A002 - the table's own parameter name
+async def get_task(
+    id: TaskRef,
     query: Annotated[api.WaitQuery, Query()],
     who: Who,
     wired: Wired,
@@ -121,8 +121,8 @@ Streaming = Annotated[bool, Depends(wants_stream)]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=200)]
 
 
-async def task_events(  # noqa: PLR0913 - what FastAPI hands in
-    id: TaskRef,  # noqa: A002 - the table's own parameter name
+async def task_events(
+    id: TaskRef,
     who: Who,
     wired: Wired,
     serving: Serving,
@@ -141,7 +141,7 @@ async def task_events(  # noqa: PLR0913 - what FastAPI hands in
     return Response(body.model_dump_json(), media_type="application/json")
 
 
-async def events(  # noqa: PLR0913 - what FastAPI hands in
+async def events(
     who: Who, wired: Wired, serving: Serving, lang: ReaderLang, streaming: Streaming, last_event_id: LastEventId = None
 ) -> Response:
     """The workspace's events; live as a stream. `Last-Event-ID`, also without streaming: those after it.
@@ -159,7 +159,7 @@ async def events(  # noqa: PLR0913 - what FastAPI hands in
     return Response(body.model_dump_json(), media_type="application/json")
 
 
-def task_result(id: TaskRef, step: str, who: Who, wired: Wired) -> Response:  # noqa: A002 - the table's own parameter name
+def task_result(id: TaskRef, step: str, who: Who, wired: Wired) -> Response:
     """A done step's output as an attachment: text as text, everything else as JSON."""
     record_of(id, who, wired)
     output = wired.reads.result(who.workspace, id, step[:64])
@@ -190,7 +190,7 @@ def rendered(output: Json) -> tuple[bytes, str, str]:
 
 
 def cancel(
-    id: TaskRef,  # noqa: A002 - the table's own parameter name
+    id: TaskRef,
     note: api.Note,
     who: Who,
     wired: Wired,
