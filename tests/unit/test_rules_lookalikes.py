@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.test_rules import kind_of, steps_of
+from tests.unit.test_rules import TAKEN, kind_of, steps_of
 
 URL = "https://a.example/x"
 LEFT_TO_A_PERSON = [
@@ -113,3 +113,18 @@ def test_of_two_that_look_alike_each_has_its_own_plan(one: str, other: str) -> N
     assert first is not None
     assert second is not None
     assert first != second
+
+
+SPOILED = [
+    "don't {}", "never {}", "if it rains, {}", "when I say so, {}", "explain how to {}", "why {}", "{} but not today",
+    "{} and then delete everything", "{}, then tell Bob", "{} unless it is Sunday", "{} every hour",
+    "만약 비가 오면 {}", "절대 {}", "{} 는 하지 마", "{} 말고 삭제해", "{} 그리고 전부 삭제해줘",
+    "매일 {}", "{} 라고 하지 마",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_no_sentence_survives_a_word_that_turns_it(spoiled: str) -> None:
+    """Every wording that is taken, negated, made conditional, repeated or followed by another errand: none is taken."""
+    survivors = [text for texts in TAKEN.values() for text in texts if kind_of(spoiled.format(text)) is not None]
+    assert survivors == []
