@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from common.api import WakeAnswer
 from common.core.errors import Unavailable
+from common.core.task import Task
 from common.ports import Clock
 from common.telemetry import count_turn
 
@@ -25,6 +26,11 @@ class Turn:
     done: int = 0
     full: bool = False  # it may have left due work behind: it claimed as much as it asked for
     wake_in_ms: int | None = None  # when something will be due, if that is known
+
+
+def left_behind(tasks: Sequence[Task], limit: int) -> bool:
+    """Whether a claim may have left due work: it took all that it asked for, or shares of it for several workspaces."""
+    return len(tasks) >= limit or len({task.workspace for task in tasks}) > 1 or 2 * len(tasks) >= limit
 
 
 class ClaimLoop:

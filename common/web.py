@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import Annotated, Any, Final, Protocol, cast
 from uuid import UUID
 
@@ -36,7 +39,7 @@ from common.core.task import Json, Lang
 from common.i18n import t
 from common.ports import Principal
 from common.routes import API, ROUTE, FunctionName, Route
-from common.telemetry import observed, serve_metrics
+from common.telemetry import configure_logging, observed, serve_metrics
 from common.wiring import Container, bootstrap
 
 PROBLEM: Final = "application/problem+json"
@@ -99,11 +102,14 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         given: Container | None = getattr(app.state, "container", None)
         container = given or bootstrap(Settings(function=name))
+        if given is None:
+            configure_logging()
         serve_metrics(container.settings.metrics_port)
         function = build(container)
         app.state.container = container
         app.state.function = function
         app.state.loop = ClaimLoop(function.turn, container.clock, lambda: container.notifier.publish(HELP[name]))
+        _drain_at_signal(app.state.loop)
         try:
             yield
         finally:
@@ -113,6 +119,22 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
                 await run_in_threadpool(container.close)
 
     return lifespan
+
+
+def _drain_at_signal(loop: ClaimLoop) -> None:
+    """SIGTERM ends the claim loop at once: the server would wait for the wake that runs it."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a test's server; signals belong to the main thread
+    before = signal.getsignal(signal.SIGTERM)
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        # Not here: a lock is taken, and the thread that is interrupted may hold it.
+        threading.Thread(target=loop.drain, daemon=True).start()
+        if callable(before):
+            before(number, frame)
+
+    if callable(before):  # a server has its handler; without one the default ends the process
+        signal.signal(signal.SIGTERM, drain)
 
 
 HELP: Final[Mapping[FunctionName, tuple[str, ...]]] = {

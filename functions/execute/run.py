@@ -13,7 +13,7 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, HttpRequest, HttpResponse, Model
-from common.claim_loop import Turn
+from common.claim_loop import Turn, left_behind
 from common.core.after_step import Began, Done, Limits, NotDone, Outcome, Unknown, after_step
 from common.core.lifecycle import NextStep, Transition, move
 from common.core.policy import Policy
@@ -114,7 +114,7 @@ class Runner:
         means = self._means
         tasks = means.queue.claim(State.QUEUED, means.worker, means.claim_tasks, means.lease)
         done = self._work_off(tasks) if tasks else 0
-        full = len(tasks) == means.claim_tasks
+        full = left_behind(tasks, means.claim_tasks)
         soon = None if full else means.queue.next_due(State.QUEUED)
         return Turn(claimed=len(tasks), done=done, full=full, wake_in_ms=in_ms(soon))
 
