@@ -76,7 +76,13 @@ def bootstrap(settings: Settings) -> Container:
         *(settings.function_url.format(name=name) for name in FUNCTIONS),
     )
     catalogue = Catalogue.shipped(f"{host}:{port}" for host, port in own)
+    analyzer = choose(settings, budget, catalogue)
     notifier = RedisNotifier(settings.redis_url, settings.function) if settings.redis_url else NoNotifier()
+
+    def close() -> None:
+        analyzer.close()
+        database.close()
+
     return Container(
         settings=settings,
         clock=clock,
@@ -87,13 +93,13 @@ def bootstrap(settings: Settings) -> Container:
         people=people,
         budget=budget,
         notifier=notifier,
-        analyzer=choose(settings, budget, catalogue),
+        analyzer=analyzer,
         http=OutboundHttp(own),
         catalogue=catalogue,
         doorkeeper=Doorkeeper(people, clock),
         worker=f"{settings.function}@{socket.gethostname()}:{os.getpid()}",
         ready=database.ready,
-        close=database.close,
+        close=close,
     )
 
 

@@ -154,7 +154,14 @@ def _not_generated(fault: Fault) -> NotDone | Unknown:
     """A call that may have been billed is unknown, and asked again under the attempt's own limits."""
     if fault.billed is Billed.MAYBE:
         return Unknown(fault.code, fault.status, fault.detail)
-    return NotDone(fault.code, transient=fault.again_in is not None, status=fault.status, detail=fault.detail)
+    return NotDone(
+        fault.code,
+        transient=fault.again_in is not None,
+        status=fault.status,
+        detail=fault.detail,
+        again_in=fault.again_in,
+        waiting_for=fault.waiting_for,
+    )
 
 
 def _ignored(*_: object) -> None:

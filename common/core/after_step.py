@@ -29,12 +29,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """The far side surely did nothing. `transient`: the same thing may work later."""
+    """The far side surely did nothing. `transient`: the same thing may work later.
+
+    `again_in`: it waits for something by name (`waiting_for`: budget, provider), and so costs no attempt.
+    """
 
     code: str
     transient: bool
     status: int | None = None
     detail: str | None = None
+    again_in: timedelta | None = None
+    waiting_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ def after_step(
     if task.cancel_requested:
         detail = Detail(failure=failure)
         return move(task, "cancelled", State.CANCELLED, None, actor, detail=detail, ended=ended, only_if_due=lost)
+    if isinstance(outcome, NotDone) and outcome.again_in is not None:
+        return _later(task, ended, failure, outcome, actor)
     if isinstance(outcome, NotDone) and not outcome.transient:
         return _after_permanent(task, ended, failure, limits, actor)
     if task.attempts + 1 >= limits.attempts:
@@ -162,6 +169,15 @@ def is_last(task: Task, step: Step) -> bool:
     """Whether nothing of the plan is left once `step` is done."""
     done = {*task.done, step.id}
     return task.plan is None or all(s.id in done for s in task.plan.steps)
+
+
+def _later(task: Task, ended: Ended | None, failure: Failure, outcome: NotDone, actor: str) -> Transition:
+    pause = outcome.again_in or ASK_NOW
+    if task.deadline_in is not None and pause >= task.deadline_in:
+        passed = Failure(code="deadline_passed", step=failure.step)
+        return _to_person(task, ended, passed, actor, lost=False, note=failure.code)
+    detail, waits = Detail(failure=failure), outcome.waiting_for
+    return move(task, "snoozed", State.QUEUED, pause, actor, detail=detail, waiting_for=waits, ended=ended)
 
 
 def _after_permanent(task: Task, ended: Ended | None, failure: Failure, limits: Limits, actor: str) -> Transition:

@@ -9,16 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from common.actions.catalogue import Catalogue
+from common.analysis.history import kept_steps
 from common.claim_loop import Turn
 from common.core.after_analysis import after_failure
 from common.core.errors import Invalid, Unavailable
 from common.core.lifecycle import Transition, move
 from common.core.policy import Policy, destination, planned
-from common.core.task import Failure, Plan, State, Step, Task
+from common.core.task import Failure, Plan, State, Task
 from common.ports import Analyzer, Answer, Clock, NotAnswered, Notifier, Question, Queue, Workspace, wakes_of
 from common.telemetry import count_transitions
 
 ACTOR: Final = "analyze"
+DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +128,14 @@ def plan_for(task: Task, answer: Answer, policy: Policy, catalogue: Catalogue, n
     kept = kept_steps(task)
     try:
         steps = catalogue.read([*kept, *answer.steps], task.request.inputs, now)
+    except Invalid as exc:
+        return Failure(code="unusable_answer", detail=str(exc)[:DETAIL_MAX])
+    try:
         catalogue.refuse(steps, policy)
     except Invalid as exc:
-        return Failure(code="unusable_answer", detail=str(exc)[:500])
+        return Failure(code="refused_target", detail=str(exc)[:DETAIL_MAX])
     if task.plan is not None and steps == task.plan.steps and task.failure is not None:
         return Failure(code="same_plan", step=task.failure.step)
     verdict = catalogue.assess(steps, task.request, policy, claimed=answer.risk, earlier=task.plan, kept=kept)
     number = task.plan.number + 1 if task.plan else 1
     return planned(number, steps, answer.source, verdict, policy, kept=len(kept))
-
-
-def kept_steps(task: Task) -> tuple[Step, ...]:
-    """The steps that are done, or may be: a new plan keeps them in front, unchanged (I6)."""
-    begun = {a.step_id for a in task.trail if a.outcome != "not_done"}
-    return tuple(s for s in task.plan.steps if s.id in begun) if task.plan else ()
