@@ -90,7 +90,7 @@ class Catalogue:
 
     # --- assessing --------------------------------------------------------------------------------------------------
 
-    def assess(  # noqa: PLR0913 - what a verdict depends on
+    def assess(
         self,
         steps: Sequence[Step],
         request: Request,

@@ -69,7 +69,7 @@ def fields(model: type[Args]) -> frozenset[str]:
     return frozenset(info.alias or name for name, info in model.model_fields.items())
 
 
-def _read_step(  # noqa: PLR0913 - private; what a step is read against
+def _read_step(
     actions: Actions, step: api.PlanStep | Step, earlier: set[str], inputs: Mapping[str, Json], now_iso: str, where: str
 ) -> Step:
     action = actions.get(step.action)
