@@ -67,6 +67,13 @@ class SignInLimits:
             tries.append(now)
             self._all.append(now)
 
+    def forgive(self, address: str) -> None:
+        """A try that got in was no guess: a whole office behind one address may sign in."""
+        with self._lock:
+            for kept in (self._each.get(address), self._all):
+                if kept:
+                    kept.pop()
+
 
 def redeem(people: People, code: str) -> tuple[Principal, str] | None:
     """Turn a code into a session: who, and the session's secret. None if it is wrong, used or too old."""

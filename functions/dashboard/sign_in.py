@@ -61,10 +61,12 @@ def sign_out(wired: Wired, reader: Reading, csrf: Annotated[str, Form()] = "") -
 
 def _redeem(request: Request, wired: Wired, code: str, target: str) -> Response:
     limits = cast("SignInLimits", request.app.state.function.sign_ins)
-    limits.count(_address(request))
+    address = _address(request)
+    limits.count(address)
     redeemed = redeem(wired.people, code)
     if redeemed is None:
         return render(request, wired, "sign_in.html", status=Unauthenticated.status, code="", next=target, wrong=True)
+    limits.forgive(address)
     response = RedirectResponse(base_of(wired.settings) + target, 303)
     set_session(response, wired.settings, redeemed[1])
     return response
