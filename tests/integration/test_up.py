@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -87,9 +87,6 @@ class Running:
         return self.process.wait(PATIENCE)
 
 
-Up = Callable[..., Running]
-
-
 def command(data: Path, *words: str, port: int = 0) -> list[str]:
     """The command line, as `aiw` runs it."""
     return [sys.executable, "-P", "-m", "cli", "--data", str(data), "--port", str(port or free_port()), *words]
@@ -156,6 +153,7 @@ def up(folder: Path) -> Iterator[Running]:
     running = start(folder / "shared", "--scale", "execute=2")
     yield running
     running.stop()
+    running.out.close()
 
 
 def alive(processes: Sequence[Identity]) -> list[Identity]:
@@ -264,18 +262,14 @@ def test_what_a_killed_supervisor_left_is_taken_over(folder: Path) -> None:
 
 
 def test_a_stop_drains_and_leaves_nothing(folder: Path) -> None:
-    """SIGTERM: exit 0, every process gone, the data kept, and the next start finds it."""
+    """SIGTERM: exit 0, every process gone, and nothing that says that it runs."""
     running = start(folder / "stopped")
-    parts, token = running.parts(), running.token()
+    parts = running.parts()
     assert running.stop(signal.SIGTERM) == 0
     assert running.events[-1]["event"] == "stopped"
     assert [process for process in parts.values() if process.is_alive()] == []
     assert not (running.data / "run" / "server.json").exists()
     running.out.close()
-    again = start(folder / "stopped")
-    assert again.ask("GET", "/api/v1/tasks", token=token)[0] == 200
-    assert again.stop() == 0
-    again.out.close()
 
 
 def test_roots_postgres_reaches_its_cluster_wherever_the_data_folder_is(folder: Path) -> None:
@@ -306,11 +300,8 @@ def test_roots_postgres_reaches_its_cluster_wherever_the_data_folder_is(folder: 
 def test_a_newer_data_folder_is_refused(folder: Path) -> None:
     """An older version never touches what a newer one wrote."""
     data = folder / "newer"
-    running = start(data)
-    assert running.stop() == 0
-    running.out.close()
-    version = (data / "postgres").resolve() / "PG_VERSION"
-    version.write_text("99\n")
+    (data / "postgres").mkdir(parents=True)
+    (data / "postgres" / "PG_VERSION").write_text("99\n")
     line = refused(data)
     assert "PostgreSQL 99" in line
     assert "AIW_POSTGRES_BIN" in line
