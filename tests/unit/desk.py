@@ -88,7 +88,7 @@ class Desk:
     far: FarSide
     reader: Reader
     clients: dict[FunctionName, TestClient]
-    moved: timedelta = timedelta(0)
+    moved: list[timedelta]
 
     def token(self, role: Role, name: str = "") -> dict[str, str]:
         """Headers of a new person with that role."""
@@ -97,6 +97,10 @@ class Desk:
         token = hashlib.sha256(secret.encode()).hexdigest()
         self.container.people.issue(self.workspace, person.id, "api", token, None)
         return {"Authorization": f"Bearer {secret}"}
+
+    def elapse(self, span: timedelta) -> None:
+        """As if so much time had passed in the store."""
+        self.moved[0] += span
 
     def wake(self, *names: FunctionName) -> None:
         """Wake functions, in order."""
@@ -131,7 +135,7 @@ def desk(**settings: str) -> Iterator[Desk]:
     )
     with ExitStack() as stack:
         clients = {name: stack.enter_context(TestClient(over(name, container))) for name in FUNCTIONS}
-        yield Desk(container, store, workspace, told, far, reader, clients)
+        yield Desk(container, store, workspace, told, far, reader, clients, moved)
 
 
 def over(name: FunctionName, container: Container) -> FastAPI:

@@ -105,7 +105,8 @@ class MemoryReads:
         newest = self.store.events[row.id][-1]
         done = {a.step_id: a.output for a in row.trail if a.outcome is OutcomeKind.DONE}
         last = row.plan.steps[-1].id if row.plan is not None else ""
-        note = (newest.detail or {}).get("note")
+        detail = newest.detail or {}
+        note, by_hand = detail.get("note"), detail.get("data", {}).get("result")
         return TaskRecord(
             task=row.public(now),
             requested_by_name=self.store.people.get(row.request.requested_by, ""),
@@ -117,7 +118,7 @@ class MemoryReads:
             last_actor=newest.actor,
             last_note=note if isinstance(note, str) else None,
             failure=row.failure,
-            result=done.get(last),
+            result=by_hand if newest.kind == "resolved" else done.get(last),
             has_result=last in done,
             cost_nanodollars=sum(c.cost for c in self.store.calls.values() if row.id in c.task_ids),
         )

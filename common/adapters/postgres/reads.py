@@ -52,7 +52,8 @@ SELECT json_build_object('task', {task_json(outputs=outputs)}, 'requested_by_nam
     'paused', {PAUSED}, 'last_actor', e.actor, 'last_note', e.detail -> 'note',
     'failure', (SELECT x.detail -> 'failure' FROM task_events x WHERE x.task_id = t.id
         AND x.detail -> 'failure' IS NOT NULL ORDER BY x.seq DESC LIMIT 1),
-    'result', r.output, 'has_result', r.task_id IS NOT NULL, 'cost_nanodollars', {COST})::text
+    -- a task closed by hand has the result that a person gave
+    'result', CASE WHEN e.kind = 'resolved' THEN e.detail -> 'data' -> 'result' ELSE r.output END, 'has_result', r.task_id IS NOT NULL, 'cost_nanodollars', {COST})::text
 FROM chosen JOIN tasks t ON t.id = chosen.id
 JOIN task_events e ON e.task_id = t.id AND e.seq = t.event_seq
 JOIN task_events f ON f.task_id = t.id AND f.seq = 1
