@@ -17,7 +17,7 @@ from cli.demo_scenes import SCENES
 from cli.demo_stack import DemoStack
 from cli.demo_story import Story
 from cli.demo_target import CountingTarget
-from cli.screen import Cell, Screen, short
+from cli.screen import Screen, short
 from cli.show import title
 
 if TYPE_CHECKING:
@@ -79,9 +79,8 @@ def _summary(story: Story, seconds: float) -> bool:
     screen.print()
     story.check("sum_ended", [], [task["id"] for task in others], done=len(done), n=len(tasks))
     story.check("sum_waits", 2, len(waits), n=len(waits))
-    screen.table(
-        [screen.say(f"cli.why.{head}") for head in ("id", "who", "command", "task")], [_waiting(task) for task in waits]
-    )
+    for task in waits:
+        _show_waiting(story, task)
     story.check("sum_cost", Decimal(), cost, cost=f"{cost:.2f}")
     link = cast("CodeView", story.client.post("/sign-in-codes", {}))["url"]
     good = sum(check.well for check in story.checks)
@@ -97,7 +96,10 @@ def _summary(story: Story, seconds: float) -> bool:
     return well
 
 
-def _waiting(task: TaskView) -> list[Cell]:
-    waiting = task["waiting_for"]
-    who, what = (waiting["who"], waiting["command"]) if waiting else (None, None)
-    return [Cell(text) for text in (short(task["id"]), who or "-", what or "-", title(task))]
+def _show_waiting(story: Story, task: TaskView) -> None:
+    """What waits for whom, and where to end the wait."""
+    screen, waiting = story.screen, task["waiting_for"]
+    screen.paragraph(f"{short(task['id'])}  {title(task)}", indent="              ", first="    ")
+    if waiting:
+        what, who = screen.name("waiting", waiting["what"]), screen.name("role", waiting["who"] or "-")
+        screen.tell("demo.sum_where", what=what, who=who, url=f"{story.client.url}/tasks/{task['id']}")

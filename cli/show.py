@@ -57,7 +57,7 @@ def waiting_line(screen: Screen, waiting: WaitingView) -> str:
     what = screen.name("waiting", waiting["what"])
     parts = [screen.say("cli.task.waits", what=what, since=screen.ago(waiting["since"]))]
     if waiting["who"]:
-        parts.append(screen.say("cli.task.who", who=clean(waiting["who"])))
+        parts.append(screen.say("cli.task.who", who=clean(screen.name("role", waiting["who"]))))
     if waiting["look_again_at"] and waiting["what"] in {"delay", "backoff", "budget", "provider"}:
         parts.append(screen.say("cli.task.again", when=screen.ago(waiting["look_again_at"])))
     if waiting["command"]:

@@ -98,7 +98,8 @@ def _group(screen: Screen, what: str, tasks: list[TaskView]) -> None:
     for task in tasks[:SHOWN]:
         waiting = task["waiting_for"]
         if waiting is not None:
-            cells = [short(task["id"]), screen.ago(waiting["since"]), waiting["who"] or "-", waiting["command"] or "-"]
+            who = screen.name("role", waiting["who"]) if waiting["who"] else "-"
+            cells = [short(task["id"]), screen.ago(waiting["since"]), who, waiting["command"] or "-"]
             rows.append([Cell(text) for text in [*cells, title(task)]])
     screen.table(heads, rows)
     if len(tasks) > SHOWN:

@@ -8,17 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("lang", ["en", "ko"])
-def test_every_sentence_of_the_demo_is_so(lang: str) -> None:
+def test_every_sentence_of_the_demo_is_so() -> None:
     """I4, I6: nine scenes on a stack of their own, each sentence checked; nothing is left behind, nothing was paid."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AIW_")}
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "--json", "--lang", lang, "demo", "--exit"],
+        [sys.executable, "-P", "-m", "cli", "--json", "--lang", "ko", "demo", "--exit"],
         env={**clean, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr
