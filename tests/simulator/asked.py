@@ -32,6 +32,7 @@ REQUESTS: Final = (
         _act("put", "idempotent", "medium"), _act("pay", "non_idempotent", "high", note={"$ref": "steps.put.receipt"})
     ),
     api.TaskRequest(text="and this"),
+    api.TaskRequest(text="and that"),
     _plan(_act("a", "non_idempotent"), {"id": "v", "action": "value", "args": {"value": 2}}, _act("b", "idempotent")),
 )
 

@@ -69,6 +69,18 @@ def analyze(world: World, move: Move) -> None:
             world.analyst(number).turn()
 
 
+def drain(world: World, move: Move) -> None:
+    """A process is told to stop, perhaps in the middle of its turn; another is started in its place."""
+    running = sorted(world.runners)
+    if running:
+        world.runners.pop(running[move.pick % len(running)]).stop(0.0)
+    world.draining = True
+    with world.worker(move.pick) as number:
+        if number is not None:
+            world.analyst(number).turn()
+    world.draining = False
+
+
 def maintain(world: World, _: Move) -> None:
     """`schedule` looks at what is due."""
     world.maintenance().turn()
@@ -225,6 +237,7 @@ MOVES: Final[dict[str, Callable[[World, Move], None]]] = {
         resubmit,
         execute,
         analyze,
+        drain,
         maintain,
         advance,
         expire,

@@ -27,29 +27,35 @@ WEIGHTS: Final = {
     "pause": 3,
     "resume": 4,
     "policy": 3,
-    "deliver": 5,
+    "deliver": 9,
     "resubmit": 2,
     "tamper": 1,
     "expire": 1,
+    "drain": 1,
 }
 # What is rudest in the middle of something else.
 RUDE: Final = {
     "execute": 8,
     "maintain": 2,
-    "analyze": 3,
+    "analyze": 4,
     "approve": 2,
-    "cancel": 3,
+    "cancel": 4,
     "pause": 3,
-    "policy": 4,
+    "policy": 6,
     "tamper": 1,
     "outcome": 2,
     "retry": 2,
-    "deliver": 2,
+    "deliver": 4,
     "advance": 3,
+    "drain": 2,
 }
 BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel"})
-SPANS: Final = (1, 3, 20, 36, 61, 70, 400)  # seconds: within a lease, past an attempt's end, past a lease, past any backoff
-MOODS: Final = ("ok", "ok", "ok", "busy", "refuse", "reset_before", "reset_after", "reset_after", "large")
+SPANS: Final = (1, 3, 20, 61, 61, 80, 400)  # seconds: within a lease (60), past it, past an attempt's end (75), past any backoff
+# How the far side answers, and the model (where `reset_before` claims a high risk, and `large` is nothing foreseen).
+MOODS: Final = {
+    "execute": ("ok", "ok", "ok", "busy", "refuse", "refuse", "reset_before", "reset_after", "reset_after", "large"),
+    "analyze": ("ok", "ok", "ok", "ok", "ok", "busy", "refuse", "reset_before", "reset_before", "reset_after", "large"),
+}
 POINTS: Final = 9  # most turns have about as many places where something may happen
 
 
@@ -77,7 +83,8 @@ def history(seed: int) -> tuple[Move, ...]:
     """The history of a seed: a task at least, then whatever happens."""
     random = Random(seed)
     length = random.randint(6, 18)
-    return (_move(random, "submit"), *(_breakable(random) for _ in range(length)))
+    rules = [_move(random, "policy")] if random.random() < 0.4 else []
+    return (*rules, _move(random, "submit"), *(_breakable(random) for _ in range(length)))
 
 
 def _breakable(random: Random) -> Move:
@@ -93,7 +100,7 @@ def _any(random: Random, weights: dict[str, int]) -> Move:
 
 
 def _move(random: Random, name: str) -> Move:
-    moods = tuple(random.choice(MOODS) for _ in range(random.randint(1, 3))) if name in {"execute", "analyze"} else ()
+    moods = tuple(random.choices(MOODS[name], k=random.randint(1, 3))) if name in MOODS else ()
     seconds = 0
     if name == "advance":
         seconds = 90_000 if random.random() < 0.06 else random.choice(SPANS)

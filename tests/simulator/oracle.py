@@ -187,11 +187,12 @@ class Oracle:
     def stale(self, batch: Sequence[Transition | NextStep]) -> Callable[[], None]:
         """Before `apply`: a check for after it, that whoever holds an old number changed nothing (I3)."""
         rows = [(self.store.tasks.get(change.task_id), change.lease_no) for change in batch]
-        before = [(row, row.state, row.event_seq, row.next_check_at) for row, no in rows if row and row.lease_no != no]
+        stale = [row for row, lease_no in rows if row is not None and row.lease_no != lease_no]
+        before = [(row, row.state, row.event_seq, row.next_check_at, len(row.trail)) for row in stale]
 
         def check() -> None:
             for row, *was in before:
-                now = [row.state, row.event_seq, row.next_check_at]
+                now = [row.state, row.event_seq, row.next_check_at, len(row.trail)]
                 _hold(was == now, "I3", row, f"a stale worker changed {was} to {now}")
 
         return check

@@ -41,7 +41,7 @@ from tests.simulator.watched import WatchedQueue
 
 T = TypeVar("T")
 START: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
-LIMITS: Final = Limits(attempts=4, replans=2, model=True)
+LIMITS: Final = Limits(attempts=3, replans=2, model=True)
 WORKERS: Final = 3
 COST: Final = 1_000
 BUDGET_USD: Final = "0.000002"  # two calls at once; more wait
@@ -102,6 +102,7 @@ class Frame:
 
     move: Move
     passed: int = 0
+    sent: bool = False
 
 
 @dataclass(slots=True)
@@ -132,7 +133,7 @@ class Model:
         elif mood == "busy":
             world.budget.void(call)
         else:
-            world.budget.settle(call, Usage(input=10), COST // 2)
+            world.budget.settle(call, Usage(input=10), COST * 3 // 4)
         world.oracle.look()
         return self._answer(task.id, task.replans, mood)
 
@@ -176,6 +177,7 @@ class World:
         self.last: Submission | None = None
         self.last_at = 0.0
         self.told: list[BaseException] = []
+        self.draining = False  # every process that reads tasks is told to stop
         self.busy: set[int] = set()
         self.runners: dict[int, Runner] = {}
 
@@ -219,15 +221,17 @@ class World:
         frame = self.frames[-1]
         frame.passed += 1
         for at, what in frame.move.inside:
-            if at != frame.passed:
-                continue
             if isinstance(what, Move):
-                self.play(what)
-            elif what == TWICE:
-                self.in_flight += [batch] if batch is not None else []
-            else:
-                self.in_flight += [batch] if batch is not None and what == LATE else []
-                raise Crash(CRASH)
+                if at == frame.passed:
+                    self.play(what)
+            elif what == CRASH:
+                if at == frame.passed:
+                    raise Crash(CRASH)
+            elif batch is not None and at <= frame.passed and not frame.sent:
+                frame.sent = True  # the first batch from there on
+                self.in_flight.append(batch)
+                if what == LATE:
+                    raise Crash(CRASH)
 
     def _happened(self, what: str, key: str, effect: Any) -> None:  # noqa: ANN401 - an Effect
         self.oracle.effect(what, key, effect, self.far)
@@ -293,7 +297,7 @@ class World:
             claim_tasks=3,
             at_once=2,
         )
-        return Analyst(means, Inline())
+        return Analyst(means, Inline(), lambda: self.draining)
 
     def maintenance(self) -> Maintenance:
         """The process that looks after what is due."""

@@ -1,0 +1,20 @@
+"""`pytest tests/simulator --seed N` plays one history again and prints it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The seed; where options cannot be given, AIW_SEED says it."""
+    parser.addoption("--seed", type=int, default=None, help="play this history of the simulator again")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int | None:
+    """The one history that is asked for, if one is."""
+    given: int | None = request.config.getoption("--seed")
+    from_environment = os.environ.get("AIW_SEED")
+    return int(from_environment) if given is None and from_environment else given
