@@ -81,7 +81,7 @@ def _summary(story: Story, seconds: float) -> bool:
     story.check("sum_waits", 2, len(waits), n=len(waits))
     for task in waits:
         _show_waiting(story, task)
-    story.check("sum_cost", Decimal(), cost, cost=f"{cost:.2f}")
+    story.check("sum_cost", "0", f"{cost.normalize():f}", cost=f"{cost:.2f}")
     link = cast("CodeView", story.client.post("/sign-in-codes", {}))["url"]
     good = sum(check.well for check in story.checks)
     well = good == len(story.checks)
