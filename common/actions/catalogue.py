@@ -144,7 +144,8 @@ class Catalogue:
         return decide(reasons, policy, claimed=_claimed(plan), earlier=plan, origin=task.request.origin)
 
     def reassess(self, task: Task, policy: Policy) -> Assessment:
-        """The present plan under a newer policy: the floors anew; the model's claim and what asked for a person stay.
+        """The present plan under a newer policy: the floors anew; the model's claim, the risk of the plan
+        before it and what asked for a person stay.
 
         Of a plan whose results were filled in for an approver nobody can tell any more which values came from results,
         so its risk never falls.
@@ -153,7 +154,7 @@ class Catalogue:
         if plan is None:
             return decide([Reason(rule="unreadable", floor=Risk.HIGH)], policy, origin=task.request.origin)
         reasons = [reason for step in plan.steps for reason in self._floors(step, task.request, policy)]
-        reasons += [reason for reason in plan.reasons if reason.asks]
+        reasons += [reason for reason in plan.reasons if reason.asks or reason.rule == "was_riskier"]
         earlier = plan if plan.source == "resolved" else None
         return decide(reasons, policy, claimed=_claimed(plan), earlier=earlier, origin=task.request.origin)
 
