@@ -144,8 +144,7 @@ class Catalogue:
         return decide(reasons, policy, claimed=_claimed(plan), earlier=plan, origin=task.request.origin)
 
     def reassess(self, task: Task, policy: Policy) -> Assessment:
-        """The present plan under a newer policy: the floors anew; the model's claim, the risk of the plan
-        before it and what asked for a person stay.
+        """The present plan under a newer policy: floors anew; claims, earlier risks and what asked for a person stay.
 
         Of a plan whose results were filled in for an approver nobody can tell any more which values came from results,
         so its risk never falls.
