@@ -143,6 +143,7 @@ def clone(server: Server) -> Iterator[Place]:
     name = f"t{os.getpid()}_{next(_numbers)}"
     postgres = Database(server.url("postgres"), pool_size=1)
     postgres.run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    postgres.close()  # the test may kill the server
     url = server.url(name)
     made = Place(url, Database(url), Database(url, "aiw_app", 24), Database(url, "aiw_approve"))
     try:

@@ -34,6 +34,8 @@ def _fault(pointer: str, detail: str, hint: str = "") -> Invalid:
 def host_from(text: str, pointer: str = "") -> Host:
     """`name`, `name:port` or `[v6]:port`, with `;idempotent` where POST may be repeated under a key."""
     place, *flags = [part.strip() for part in text.lower().split(";")]
+    if "/" in place:
+        raise _fault(pointer, f"{text!r} names no host", "without a scheme or a path, e.g. api.example.com")
     unknown = [flag for flag in flags if flag != "idempotent"]
     if unknown:
         raise _fault(pointer, f"{unknown[0]!r} is no flag of a host", "the only one is ;idempotent")

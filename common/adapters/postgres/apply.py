@@ -31,9 +31,9 @@ WITH wanted AS MATERIALIZED (
         CASE WHEN w.kind = 'cancelled' AND w.detail IS NULL AND t.cancel_note IS NOT NULL
             THEN json_build_object('note', t.cancel_note)::text ELSE w.detail END AS said,
         t.state = w.source AND t.lease_no = w.lease_no AND (w.seen IS NULL OR w.seen = t.event_seq)
-        AND (NOT w.only_if_due OR (t.next_check_at <= clock_timestamp() AND NOT EXISTS (
-            SELECT FROM step_attempts a WHERE a.task_id = w.task_id AND a.outcome IS NULL
-            AND a.must_end_by + interval '5 s' > clock_timestamp())))
+        AND (NOT w.only_if_due OR (t.next_check_at <= clock_timestamp() AND (
+            SELECT count(*) FROM step_attempts a WHERE a.task_id = w.task_id AND a.outcome IS NULL
+            AND a.must_end_by + interval '5 s' > clock_timestamp()) = 0))
         AND (NOT w.next OR (SELECT count(*) FILTER (WHERE a.number = w.number AND a.outcome IS NULL) > 0
                 OR w.number IS NULL AND count(*) FILTER (WHERE a.outcome = 'done' OR a.outcome IS NULL) = 0
             FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id)) AS ok
@@ -49,9 +49,11 @@ WITH wanted AS MATERIALIZED (
         output = CASE WHEN NOT clash.it THEN j.output::json END
     FROM judged j, LATERAL (
         -- repeated under its key, and the repetition is open or done: one step is done once (I6)
-        SELECT j.outcome <> 'not_done' AND EXISTS (
-            SELECT FROM step_attempts b WHERE b.task_id = j.task_id AND b.step_id = j.step_id AND b.number <> j.number
-            AND (b.outcome IS NULL OR b.outcome = 'done' OR (b.outcome = 'unknown' AND b.effect = 'non_idempotent'))) AS it
+        SELECT j.outcome <> 'not_done' AND (
+            SELECT count(*) FROM step_attempts b
+            WHERE b.task_id = j.task_id AND b.step_id = j.step_id AND b.number <> j.number
+            AND (b.outcome IS NULL OR b.outcome = 'done' OR (b.outcome = 'unknown' AND b.effect = 'non_idempotent'))
+        ) > 0 AS it
     ) clash
     -- A stale rescue only guessed: it speaks for no attempt that is not lost. A person's word counts with its
     -- transition or not at all. What is left of the stale ones is the worker's, who was there.

@@ -7,6 +7,7 @@ describe it again at each call, in three round trips (0.2 ms against 0.03). Para
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -42,7 +43,8 @@ SESSION: Final = (
 # collapsed), so plans are made anew at each call; but planning a hot statement takes longer than running it for one task.
 # Hot statements only ever look rows up by key, whatever the tables' size: with every other way switched off, a plan that
 # was cached on empty tables is the right one on full ones. A join to the table that is updated is written
-# `key = ANY (ARRAY[…])` there: it can be looked up and not merged, so no walk over the whole index competes.
+# `key = ANY (ARRAY[…])` there: it can be looked up and not merged, so no walk over the whole index competes; and what
+# another statement would ask by EXISTS is counted, since an EXISTS may be answered from a hash of the whole table.
 OTHER_WAYS: Final = ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort", "material", "memoize")
 COLD: Final = "; ".join(("SET plan_cache_mode = force_custom_plan", *(f"SET enable_{way} = on" for way in OTHER_WAYS)))
 HOT: Final = "; ".join(("SET plan_cache_mode = force_generic_plan", *(f"SET enable_{way} = off" for way in OTHER_WAYS)))
@@ -227,6 +229,8 @@ class Database:
                     connect_args={"timeout": SOCKET_TIMEOUT},
                 )
                 event.listen(self._engine, "connect", self._on_connect)
+                # closing a connection that is broken already fails, and would be logged with a traceback each time
+                logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
             return self._engine
 
     def _on_connect(self, raw: Any, _record: object) -> None:

@@ -38,10 +38,9 @@ WITH wanted AS MATERIALIZED (
         coalesce(bool_or(is_set) FILTER (WHERE name = 'pause'), false) AS paused
     FROM rules GROUP BY workspace
 ), granted AS MATERIALIZED (
-    SELECT a.id, a.task_id, a.digest, a.required, a.valid_until, a.plan_number
-    FROM (SELECT DISTINCT id FROM held, (SELECT count(*) FROM present) AS after_the_settings) h
-    JOIN approvals a ON a.task_id = h.id AND a.closed_at IS NULL
-    ORDER BY a.id FOR SHARE OF a
+    SELECT h.n, a.* FROM (SELECT count(*) FROM present) AS after_the_settings CROSS JOIN held h CROSS JOIN LATERAL (
+        SELECT a.id, a.digest, a.required, a.valid_until, a.plan_number
+        FROM approvals a WHERE a.task_id = h.id AND a.closed_at IS NULL FOR SHARE) a
 ), judged AS MATERIALIZED (
     SELECT w.*, g.id AS approval_id, CASE
         WHEN h.id IS NULL OR h.state <> 'running' OR h.lease_no <> w.lease_no OR h.plan_number <> w.plan_number
@@ -49,8 +48,8 @@ WITH wanted AS MATERIALIZED (
         WHEN h.cancel_requested_at IS NOT NULL THEN '{Refusal.CANCELLED}'
         WHEN p.paused THEN '{Refusal.PAUSED}'
         WHEN p.policy_version IS DISTINCT FROM w.policy_version THEN '{Refusal.POLICY_CHANGED}'
-        WHEN EXISTS (SELECT FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id AND (
-            a.outcome IS NULL OR a.outcome = 'done' OR (a.outcome = 'unknown' AND a.effect = 'non_idempotent')))
+        WHEN (SELECT count(*) FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id AND (
+            a.outcome IS NULL OR a.outcome = 'done' OR (a.outcome = 'unknown' AND a.effect = 'non_idempotent'))) > 0
             THEN '{Refusal.UNDECIDED}'
         WHEN w.needs_approval AND NOT coalesce(
             g.digest = w.digest AND g.valid_until > clock_timestamp() AND g.required <= (
@@ -63,7 +62,7 @@ WITH wanted AS MATERIALIZED (
             WHERE ct.task_id = w.task_id AND k.purpose = 'generate') THEN '{Refusal.COST_CAP}'
     END AS why
     FROM wanted w LEFT JOIN held h ON h.n = w.n LEFT JOIN present p ON p.workspace = h.workspace
-    LEFT JOIN granted g ON g.task_id = w.task_id
+    LEFT JOIN granted g ON g.n = w.n
 ), begun AS (
     INSERT INTO step_attempts (task_id, step_id, number, plan_number, lease_no, effect, idempotency_key, args_sha256,
         approval_id, needed_approval, begun_at, must_end_by)
