@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import importlib
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from common import analysis
 from common.routes import FUNCTIONS
 from infra.local import nginx, postgres, timer, valkey
 from infra.local.folder import DataFolder
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 CONNECTOR: Final = "connector"
 MOST_REPLICAS: Final = 16
 ROOT: Final = Path(__file__).resolve().parents[2]
+# What every function would import at its first request, by itself: 20 MB each.
+_IMPORTED_LATE: Final = (
+    "anyio._backends._asyncio",
+    "common.connector",
+    "infra.local.function",
+    "sqlalchemy.dialects.postgresql.pg8000",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvloop",
+)
 # `approve` alone may insert decisions; the database holds everybody to their role.
 ROLE: Final[Mapping[str, str]] = {"approve": "aiw_approve"}
 
@@ -175,7 +186,8 @@ def import_all() -> None:
     """Import everything that children run, once for all of them: what is shared here is not paid for five times."""
     for name in FUNCTIONS:
         importlib.import_module(f"functions.{name}.handler")
-    for module in ("common.connector", "infra.local.function", "uvloop", "uvicorn.protocols.http.httptools_impl"):
+    wanted = [f"common.analysis.{found.name}" for found in pkgutil.iter_modules(analysis.__path__)]
+    for module in (*_IMPORTED_LATE, *wanted):
         importlib.import_module(module)
 
 
