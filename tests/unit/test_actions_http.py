@@ -116,6 +116,9 @@ def test_the_key_is_sent_only_where_the_host_honours_it() -> None:
         ctx = StandIn()
         CATALOGUE.run(post(f"https://{host}/refunds", json={"amount": 39_000}), ctx)
         assert ctx.sent[0].headers.get("Idempotency-Key") == key
+    reading = StandIn()
+    CATALOGUE.run(get("https://pay.example.com/refunds"), reading)
+    assert reading.sent[0].headers == {}
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
