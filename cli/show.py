@@ -112,8 +112,11 @@ def _show_end(screen: Screen, task: TaskView) -> None:
         heading = screen.paint(screen.say("cli.task.error"), "red")
         screen.print(f"  {heading} {failure(screen, error['code'])}{where}{status}")
         if error["detail"]:
-            screen.paragraph(error["detail"], indent="    ")
-    if outcome:
+            # The detail of this one is the name of the recipe that comes nearest.
+            nearest = error["code"] == "no_recipe"
+            detail = screen.say("cli.task.nearest", name=error["detail"]) if nearest else error["detail"]
+            screen.paragraph(detail, indent="    ")
+    if outcome and task["state"] in ENDED:
         note = f": {outcome['note']}" if outcome["note"] else ""
         screen.paragraph(f"{screen.say('cli.task.outcome')} {outcome['actor']}{note}")
     if task["result"] is not None:
