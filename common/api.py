@@ -5,12 +5,22 @@ Requests are strict: unknown fields are refused. Money is a decimal string of do
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from common.core.task import STEPS_MAX, Json, Lang, Risk, State, StepId
 
@@ -18,6 +28,27 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 NoteText = Annotated[str, StringConstraints(max_length=2000)]
 TEXT_MAX = 20_000
 BATCH_MAX = 1000
+TIME_MIN = datetime(1900, 1, 1, tzinfo=UTC)
+# What is stored is read again, in any zone: PostgreSQL knows the year 10000, Python does not.
+TIME_MAX = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def _written_out(value: object) -> object:
+    # pydantic would take a number for seconds since 1970.
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and re.fullmatch(r"[-+\d.\s]*", value)):
+        msg = "a time is text: RFC 3339 with a zone"
+        raise ValueError(msg)
+    return value
+
+
+def _within_reach(value: datetime) -> datetime:
+    if not TIME_MIN <= value < TIME_MAX:
+        msg = f"a time is between the years {TIME_MIN.year} and {TIME_MAX.year}"
+        raise ValueError(msg)
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_reach)]
 
 
 class Public(BaseModel):
@@ -50,8 +81,8 @@ class TaskRequest(Public):
     plan: PlanRequest | None = None
     inputs: dict[str, Json] = Field(default_factory=dict)
     priority: int | None = Field(default=None, ge=0, le=9, strict=True, description="0-9, 9 first; 5 unless given")
-    not_before: AwareDatetime | None = None
-    deadline: AwareDatetime | None = None
+    not_before: Time | None = None
+    deadline: Time | None = None
     tags: list[Tag] = Field(default_factory=list, max_length=20)
     lang: Lang | None = None
 
@@ -84,8 +115,8 @@ class TaskQuery(PageQuery):
     kind: str | None = None
     tag: str | None = None
     q: str | None = Field(default=None, max_length=200)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
 
 
 class Note(Public):

@@ -42,6 +42,9 @@ def _explained(raw: bytes, cause: orjson.JSONDecodeError) -> Json:
     except json.JSONDecodeError as exc:
         msg = f"line {exc.lineno}, column {exc.colno}: {exc.msg}"
         raise Malformed(msg) from cause
+    except ValueError as exc:
+        # Python reads no integer of more than 4,300 digits.
+        raise Malformed(str(cause)) from exc
     _refuse(value)
     raise Malformed(str(cause)) from cause
 

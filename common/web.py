@@ -314,6 +314,8 @@ def problem(request: Request, exc: Exception) -> JSONResponse:
     headers = {"Retry-After": str(known.retry_after)} if known.retry_after else {}
     if known.status == Unauthenticated.status:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(exc, HTTPException):
+        headers |= exc.headers or {}  # a 405 says what is allowed
     return JSONResponse(body.model_dump(mode="json", exclude_none=True), known.status, headers, media_type=PROBLEM)
 
 

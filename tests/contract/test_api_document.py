@@ -190,7 +190,8 @@ def test_a_task_has_the_documented_fields() -> None:
     written = spans(paragraph("Task").partition(" For a viewer")[0])
     fields = {span.partition(":")[0]: span.partition(": ")[2] for span in written}
     assert list(fields) == list(api.Task.model_fields)
-    for name, model in {"plan": api.PlanView, "error": api.ErrorView, "outcome": api.OutcomeView}.items():
+    within: dict[str, type[BaseModel]] = {"plan": api.PlanView, "error": api.ErrorView, "outcome": api.OutcomeView}
+    for name, model in within.items():
         assert set(shape(fields[name])) == names(model)
 
 
