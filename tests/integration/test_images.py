@@ -14,10 +14,12 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
 import yaml
+from mangum.types import LambdaContext
 
 from common.adapters.postgres.bootstrap import first_start
 from common.config import Settings
@@ -27,6 +29,7 @@ from tests.postgres import Place
 
 ROOT = Path(__file__).parents[2]
 STACK = yaml.safe_load((ROOT / "stack.yml").read_text())
+CONTEXT = cast(LambdaContext, None)  # Mangum only hands it on
 VALUE = {"plan": {"steps": [{"id": "a", "action": "value", "args": {"value": {"x": 1}}}]}}
 
 
@@ -212,9 +215,9 @@ def test_a_task_is_finished_by_functions_that_run_on_lambda(
     token = str(first_start(postgres_database.url, Settings()).admin_token)
     monkeypatch.setenv("AIW_DATABASE_URL", postgres_database.url)
     monkeypatch.setenv("AIW_DATABASE_ROLE", "aiw_app")
-    made = analyze_handler.handler(event("POST", "/api/v1/tasks", token, VALUE), {})
+    made = analyze_handler.handler(event("POST", "/api/v1/tasks", token, VALUE), CONTEXT)
     assert (made["statusCode"], json.loads(made["body"])["state"]) == (201, "queued")
-    woken = execute_handler.handler(event("POST", "/", token), {})
+    woken = execute_handler.handler(event("POST", "/", token), CONTEXT)
     assert json.loads(woken["body"])["done"] == 1
     [state] = postgres_database.owner.run("SELECT state FROM tasks")
     assert list(state) == ["succeeded"]

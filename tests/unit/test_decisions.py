@@ -110,7 +110,7 @@ def approved(at: Desk) -> str:
 
 @pytest.mark.parametrize(("said", "state"), [("done", "succeeded"), ("not_done", "queued")])
 def test_an_unknown_effect_waits_until_somebody_says_what_happened(at: Desk, said: str, state: str) -> None:
-    """I6: never again blindly. "It happened" ends the last step; "it did not" runs under the approval that still holds."""
+    """I6: never again blindly. "It happened" ends the last step; "it did not" runs under the same approval."""
     task, someone = approved(at), at.token("operator", "someone")
     at.far.answers.append(HttpFailure("reset", sent=True))
     at.wake("execute", "execute")

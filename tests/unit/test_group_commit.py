@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -28,7 +29,7 @@ def submission() -> Submission:
     return Submission(token_sha256="t", tasks=(task,))
 
 
-class Store(Queue):
+class Store:
     """Only `add`; waits until it is let go, so that requests gather."""
 
     def __init__(self, poison: Submission | None = None, *, down: bool = False) -> None:
@@ -64,7 +65,7 @@ async def gather(
     store: Store, wakes: Wakes, submissions: Sequence[Submission]
 ) -> list[Added | AddRefused | BaseException]:
     """Hand all in at once; the answers."""
-    commit = GroupCommit(store, wakes)
+    commit = GroupCommit(cast(Queue, store), wakes)
     adding = [asyncio.create_task(commit.add(s)) for s in submissions]
     await asyncio.sleep(0.05)
     store.go.set()
@@ -103,7 +104,7 @@ def test_a_client_that_left_does_not_stop_the_committer() -> None:
 
     async def scene() -> Added | AddRefused:
         store = Store()
-        commit = GroupCommit(store, Wakes())
+        commit = GroupCommit(cast(Queue, store), Wakes())
         gone = asyncio.create_task(commit.add(submission()))
         await asyncio.sleep(0.02)
         gone.cancel()
