@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from cli.client import Client, Options, Refusal, Stop
 from cli.screen import Screen, clean, columns, fold, pad
@@ -197,6 +198,10 @@ def usage_line(error: click.UsageError) -> str:
     if isinstance(error, click.BadParameter):
         hint = str(error.param_hint or (error.param.get_error_hint(error.ctx) if error.param else "?"))
     match error:
+        case NoArgsIsHelpError():
+            group = error.ctx.command
+            names = group.list_commands(error.ctx) if isinstance(group, click.Group) else []
+            said, near = screen.say("cli.usage.no_subcommand", names=", ".join(names)), None
         case click.NoSuchCommand():
             said = screen.say("cli.usage.no_command", name=error.command_name)
             near = error.possibilities

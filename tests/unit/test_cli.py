@@ -221,6 +221,7 @@ def test_a_plan_comes_from_a_file_or_standard_input(server: Server, run: Run, tm
         ("ls", "--limit", "1000"), ("submit", "x", "--not-before", "2026-11-24T07:00:00"),
         ("submit", "x", "--input", "k"),
         ("approve", ID, "--yes"), ("--json", "approve", ID), ("outcome", ID, "s", "perhaps"), ("--port", "0", "ls"),
+        ("people",), ("token", "add", "--expires-in", "soon"), ("people", "add", "x", "--role", "king"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line_and_two(server: Server, run: Run, words: tuple[str, ...]) -> None:
