@@ -38,8 +38,10 @@ _numbers = itertools.count(1)
 
 # Every stored time but those of history, which nobody may change.
 ELAPSE = (
-    "UPDATE tasks SET next_check_at = next_check_at - $1::interval, wait_until = wait_until - $1::interval, "
-    "not_before = not_before - $1::interval, deadline = deadline - $1::interval RETURNING 1",
+    (
+        "UPDATE tasks SET next_check_at = next_check_at - $1::interval, wait_until = wait_until - $1::interval, "
+        "not_before = not_before - $1::interval, deadline = deadline - $1::interval RETURNING 1"
+    ),
     "UPDATE approvals SET expires_at = expires_at - $1::interval, valid_until = valid_until - $1::interval RETURNING 1",
     "UPDATE step_attempts SET begun_at = begun_at - $1::interval, must_end_by = must_end_by - $1::interval RETURNING 1",
     "UPDATE tokens SET expires_at = expires_at - $1::interval RETURNING 1",
@@ -75,7 +77,14 @@ def _start(cluster: Cluster) -> subprocess.Popen[bytes]:
     uid, gid = cluster.user or (None, None)
     with cluster.log.open("ab") as log:
         process = subprocess.Popen(
-            [cluster.programs / "postgres", "-D", cluster.data, *options, "-c", f"unix_socket_directories={cluster.sockets}"],
+            [
+                cluster.programs / "postgres",
+                "-D",
+                cluster.data,
+                *options,
+                "-c",
+                f"unix_socket_directories={cluster.sockets}",
+            ],
             cwd="/",
             user=uid,
             group=gid,
@@ -103,7 +112,8 @@ def _start(cluster: Cluster) -> subprocess.Popen[bytes]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """One server for the session, and a migrated template in it."""
-    # Short: a socket's path has at most 107 bytes. Reachable: as root the server runs as nobody. In memory where there is
+    # Short: a socket's path has at most 107 bytes. Reachable: as root the server runs as nobody. In memory where
+    # there is
     # such a place: every commit is still synced, it only costs nothing.
     home = next(path for path in ("/dev/shm", "/tmp") if os.access(path, os.W_OK))
     with tempfile.TemporaryDirectory(prefix="aiw-pg-", dir=home) as folder:

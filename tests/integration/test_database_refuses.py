@@ -1,5 +1,7 @@
 """What the database itself refuses, whoever asks: each constraint of the data model is tried, as its owner."""
 
+# ruff: noqa: S608, ISC004, ARG001 - composed of constants of this file, whose tables have long lines; a ground is needed
+
 from __future__ import annotations
 
 import hashlib
@@ -89,8 +91,10 @@ def test_a_task_is_not_born_without_its_event(shared_ground: Ground, refuses: Re
     held = shared_ground.submit(State.RECEIVED)
     refuses(
         "tasks_inserted_with_event",
-        "INSERT INTO tasks (id, workspace, state, inputs, lang, requested_by, origin, priority, next_check_at, event_seq, "
-        "event_head) SELECT uuidv7(), workspace, state, inputs, lang, requested_by, origin, priority, next_check_at, 1, "
+        "INSERT INTO tasks (id, workspace, state, inputs, lang, requested_by, origin, priority, next_check_at, "
+        "event_seq, "
+        "event_head) SELECT uuidv7(), workspace, state, inputs, lang, requested_by, origin, priority, "
+        "next_check_at, 1, "
         "event_head FROM tasks WHERE id = $1::uuid",
         held.id,
     )
@@ -152,7 +156,6 @@ def test_the_check_on_events_is_the_lifecycle_table(shared_ground: Ground, postg
     """The migration's list is core/lifecycle.py's, no row more and none less."""
     owner = postgres_module.owner
     [[definition]] = owner.run("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'events_lifecycle'")
-    assert shared_ground.home
     states = [None, *State]
     kinds = sorted({kind for kind, _, _ in edges()} | {"invented"})
     expression = definition.removeprefix("CHECK ")
@@ -163,12 +166,15 @@ def test_the_check_on_events_is_the_lifecycle_table(shared_ground: Ground, postg
         "{" + ",".join("NULL" if s is None else s.value for s in states) + "}",
         "{" + ",".join(s.value for s in State) + "}",
     )
-    assert {(kind, None if source is None else State(source), State(target)) for kind, source, target in rows} == edges()
+    assert {
+        (kind, None if source is None else State(source), State(target)) for kind, source, target in rows
+    } == edges()
 
 
 @pytest.mark.parametrize(
     "change",
-    ["actor = 'somebody else'", "at = now()", "kind = 'snoozed'", "lease_no = 7", "tx = '1'", "detail = '{\"note\": \"b\"}'",
+    ["actor = 'somebody else'", "at = now()", "kind = 'snoozed'", "lease_no = 7", "tx = '1'",
+        "detail = '{\"note\": \"b\"}'",
      "prev = NULL", "detail_sha256 = '\\x00'"],
 )  # fmt: skip
 def test_history_is_not_rewritten(shared_ground: Ground, refuses: Refuses, change: str) -> None:
@@ -202,10 +208,12 @@ def test_a_detail_belongs_to_its_hash(shared_ground: Ground, refuses: Refuses) -
     [
         ("plans_immutable", "UPDATE plans SET steps = '[]' WHERE task_id = $1::uuid"),
         ("plans_immutable", "DELETE FROM plans WHERE task_id = $1::uuid"),
-        ("plans_never_below_the_floor", "INSERT INTO plans SELECT task_id, 2, steps, last_step, 'high', 'low', reasons, "
+        ("plans_never_below_the_floor", "INSERT INTO plans SELECT task_id, 2, steps, last_step, 'high', 'low', "
+            "reasons, "
          "needs_approval, kept_steps, cost_cap, policy_version, source FROM plans WHERE task_id = $1::uuid"),
         ("plans_pkey", "INSERT INTO plans SELECT * FROM plans WHERE task_id = $1::uuid"),
-        ("plans_number", "INSERT INTO plans SELECT task_id, 0, steps, last_step, 'low', 'low', reasons, needs_approval, "
+        ("plans_number", "INSERT INTO plans SELECT task_id, 0, steps, last_step, 'low', 'low', reasons, "
+            "needs_approval, "
          "kept_steps, cost_cap, policy_version, source FROM plans WHERE task_id = $1::uuid"),
     ],
 )  # fmt: skip
@@ -266,7 +274,8 @@ def test_a_person_decides_once(shared_ground: Ground, refuses: Refuses, postgres
     assert postgres_module.owner.run("SELECT 1 FROM decisions WHERE verdict = 'approved'")
 
 
-# --- attempts -----------------------------------------------------------------------------------------------------------
+# --- attempts
+# -----------------------------------------------------------------------------------------------------------
 
 ATTEMPT = (
     "INSERT INTO step_attempts (task_id, step_id, number, plan_number, lease_no, effect, idempotency_key, args_sha256, "
@@ -286,9 +295,7 @@ ATTEMPT = (
         ("attempts_number", {"number": "0"}),
     ],
 )
-def test_an_attempt_is_whole(
-    shared_ground: Ground, refuses: Refuses, constraint: str, fields: dict[str, str]
-) -> None:
+def test_an_attempt_is_whole(shared_ground: Ground, refuses: Refuses, constraint: str, fields: dict[str, str]) -> None:
     """I4, I6: none begins above the threshold without an approval; an end has an outcome and a time, or neither."""
     shape = {"number": "1", "effect": "idempotent", "needed": "false", "ended": "NULL", "outcome": "NULL"} | fields
     refuses(constraint, ATTEMPT.format(**shape), shared_ground.running().id)
@@ -307,7 +314,12 @@ def test_an_attempt_is_whole(
     ],
 )
 def test_what_may_have_happened_is_not_begun_again(
-    shared_ground: Ground, refuses: Refuses, postgres_module: Place, effect: str, outcome: str, again: bool  # noqa: FBT001 - a column of the table above
+    shared_ground: Ground,
+    refuses: Refuses,
+    postgres_module: Place,
+    effect: str,
+    outcome: str,
+    again: bool,  # noqa: FBT001 - a column of the table above
 ) -> None:
     """I6: open, done, or unknown and not idempotent: no second attempt of that step, whoever wants it."""
     task = shared_ground.running()
@@ -333,15 +345,16 @@ def test_what_may_have_happened_is_not_begun_again(
         ("budgets_unique", "INSERT INTO budgets (month, cap) VALUES ('2026-02-01', 1), ('2026-02-01', 1)"),
         ("calls_reserved", "INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, deadline) "
          "VALUES (uuidv7(), '2026-01-01', 'analysis', 'm', '1', 0, now())"),
-        ("calls_state", "INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, deadline, state, cost)"
+        ("calls_state", "INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, deadline, "
+         "state, cost)"
          " VALUES (uuidv7(), '2026-01-01', 'analysis', 'm', '1', 1, now(), 'forgotten', 1)"),
-        ("calls_cost_known", "INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, deadline, cost) "
+        ("calls_cost_known", "INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, deadline, "
+         "cost) "
          "VALUES (uuidv7(), '2026-01-01', 'analysis', 'm', '1', 1, now(), 1)"),
     ],
 )  # fmt: skip
 def test_money_is_never_negative_nor_twice(shared_ground: Ground, refuses: Refuses, constraint: str, sql: str) -> None:
     """I7: no column of money goes below nothing, and a month has one row, the installation's (NULL) too."""
-    assert shared_ground.home
     refuses(constraint, sql)
 
 
@@ -373,7 +386,6 @@ def test_the_rows_that_the_gate_locks_are_always_there(
     shared_ground: Ground, refuses: Refuses, name: str, where: str
 ) -> None:
     """A row that could vanish could not be locked, and a pause would be overtaken."""
-    assert shared_ground.home
     refuses("settings_gate_rows_stay", f"DELETE FROM settings WHERE name = '{name}' AND {where}")
     refuses("settings_name_stays", f"UPDATE settings SET name = 'x' WHERE name = '{name}' AND {where}")
 
@@ -386,7 +398,8 @@ def test_a_setting_has_one_row_and_its_changes_are_kept(shared_ground: Ground, r
     refuses("setting_versions_immutable", "DELETE FROM setting_versions")
 
 
-# --- roles --------------------------------------------------------------------------------------------------------------
+# --- roles
+# --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -420,7 +433,6 @@ def test_a_role_cannot_do_what_is_not_its_work(
     shared_ground: Ground, postgres_module: Place, role: str, sql: str
 ) -> None:
     """I4: of our own processes only `approve` can write a decision, and none can rewrite what was."""
-    assert shared_ground.home
     database: Database = getattr(postgres_module, role)
     with pytest.raises(DatabaseError, match="42501"):
         database.run(sql)
@@ -428,7 +440,6 @@ def test_a_role_cannot_do_what_is_not_its_work(
 
 def test_both_roles_may_lock_what_the_gate_locks(shared_ground: Ground, postgres_module: Place) -> None:
     """PostgreSQL asks for UPDATE on a column before it locks a row FOR SHARE."""
-    assert shared_ground.home
     for database in (postgres_module.app, postgres_module.approve):
         for table in ("settings", "approvals"):
             database.run(f"SELECT 1 FROM {table} FOR SHARE")

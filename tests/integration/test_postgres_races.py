@@ -37,7 +37,14 @@ def while_held(place: Place, lock: str, param: str, then: Callable[[], object], 
     pool.submit(then)
     watcher = Database(place.url, pool_size=1)
     until = time.monotonic() + 20
-    while len(watcher.run("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")) < waits:
+    while (
+        len(
+            watcher.run(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        )
+        < waits
+    ):
         assert time.monotonic() < until
         time.sleep(0.01)
     watcher.close()
@@ -221,13 +228,15 @@ def test_fifty_calls_at_once_pass_no_limit(postgres_ground: Ground) -> None:
     view = postgres_ground.budget.month(postgres_ground.home)
     assert (view.reserved, view.spent) == (21 * 47 * MIB, 0)
     with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda one: postgres_ground.budget.void(one), made * 2))
+        list(pool.map(postgres_ground.budget.void, made * 2))
     assert postgres_ground.budget.month(postgres_ground.home).reserved == 0
 
 
 def test_two_workspaces_share_the_installations_limit(postgres_ground: Ground, postgres_database: Place) -> None:
     """I7: each has its own month, and both together the installation's."""
-    postgres_database.owner.run("INSERT INTO settings (workspace, name, version, value) VALUES (NULL, 'budget_usd', 1, '\"1\"')")
+    postgres_database.owner.run(
+        "INSERT INTO settings (workspace, name, version, value) VALUES (NULL, 'budget_usd', 1, '\"1\"')"
+    )
     budget = PostgresBudget(postgres_database.app)
 
     def reserve(home: object) -> object:

@@ -43,7 +43,9 @@ def empty(postgres_server: Server) -> Iterator[str]:
 def test_four_processes_may_migrate_at_once(empty: str) -> None:
     """Replicas start together: each finds the schema there when it is through."""
     processes = [
-        subprocess.Popen([sys.executable, "-c", MIGRATE, empty], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, empty], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(4)
     ]
     said = [process.communicate(timeout=60) for process in processes]

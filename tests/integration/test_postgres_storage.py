@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from common.adapters.postgres import add, apply, claim, gate
 from common.adapters.postgres.connection import HOT, Session
-from common.core.lifecycle import Ended, NextStep
-from common.core.task import Effect, Json, OutcomeKind, State
-from common.ports import Begun, Submission
+from common.core.lifecycle import Ended, NextStep, move
+from common.core.task import Effect, Json, OutcomeKind, Risk, State
+from common.ports import Begun, Submission, TaskFilter
 from tests.contract.ground import LEASE, Ground, done, gave_up, not_done, step, succeeded, unknown
 from tests.postgres import Place
 
@@ -29,7 +31,7 @@ FOREIGN: tuple[tuple[Json, Json], ...] = (
 
 @pytest.mark.parametrize(("given", "kept"), FOREIGN)
 def test_foreign_content_comes_back_and_stops_nobody(shared_ground: Ground, given: Json, kept: Json) -> None:
-    """A result from the world is kept as it came, but for what JSON or UTF-8 cannot say; its neighbours are not touched."""
+    """A result from the world is kept as it came, but for what JSON or UTF-8 cannot say; neighbours are safe."""
     strange, plain = shared_ground.running(plan=shared_ground.plan(step("one"))), shared_ground.running()
     ends = [succeeded(strange, done(number=None, output=given)), succeeded(plain, done(number=None, output="plain"))]
     assert shared_ground.queue.apply(ends) == {strange.id, plain.id}
@@ -88,7 +90,9 @@ def test_a_tasks_events_form_a_chain_that_anybody_can_recompute(shared_ground: G
     hashes = [row.pop() for row in rows]
     assert [chained(row).hex() for row in rows] == hashes
     assert [row[-1] for row in rows] == [None, *hashes[:-1]]
-    [[head]] = postgres_module.owner.run("SELECT encode(event_head, 'hex') FROM tasks WHERE id = $1::uuid", str(held.id))
+    [[head]] = postgres_module.owner.run(
+        "SELECT encode(event_head, 'hex') FROM tasks WHERE id = $1::uuid", str(held.id)
+    )
     assert head == hashes[-1]
 
 
@@ -96,7 +100,9 @@ def test_a_row_that_cannot_be_written_goes_to_a_person_with_its_outcome(
     postgres_ground: Ground, postgres_database: Place
 ) -> None:
     """One row of a batch is refused by the database: the others pass, its outcome is kept, the output is not."""
-    postgres_database.owner.run("ALTER TABLE step_attempts ADD CONSTRAINT no_poison CHECK (output::text NOT LIKE '%poison%')")
+    postgres_database.owner.run(
+        "ALTER TABLE step_attempts ADD CONSTRAINT no_poison CHECK (output::text NOT LIKE '%poison%')"
+    )
     well = [postgres_ground.running() for _ in range(5)]
     ill = postgres_ground.running()
     answer = postgres_ground.begin(ill)
@@ -118,9 +124,6 @@ def test_a_late_done_does_not_contradict_the_repetition(shared_ground: Ground) -
     one = shared_ground.begun(first, effect=Effect.IDEMPOTENT)
     assert shared_ground.apply(gave_up(first, unknown(number=one.number)))
     manual = shared_ground.get(first.id)
-    from common.core.lifecycle import move  # noqa: PLC0415 - beside its only use
-    from datetime import timedelta  # noqa: PLC0415 - as above
-
     assert shared_ground.apply(move(manual, "retried", State.QUEUED, timedelta(0), "p"))
     second = shared_ground.claimed(shared_ground.get(first.id))
     two = shared_ground.begun(second, effect=Effect.IDEMPOTENT)
@@ -139,13 +142,25 @@ HOT_STATEMENTS = {
     "apply": (apply.WHOLE, 1),
     "apply_short": (apply.SHORT, 1),
 }
-GROWING = ("tasks", "task_events", "plans", "step_attempts", "approvals", "decisions", "tokens", "idempotency_keys", "calls")
+GROWING = (
+    "tasks",
+    "task_events",
+    "plans",
+    "step_attempts",
+    "approvals",
+    "decisions",
+    "tokens",
+    "idempotency_keys",
+    "calls",
+)
 
 
 @pytest.mark.parametrize("name", HOT_STATEMENTS)
 @pytest.mark.parametrize("tasks", [0, 60])
-def test_a_plan_cached_early_looks_rows_up(postgres_ground: Ground, postgres_database: Place, name: str, tasks: int) -> None:
-    """A statement that is planned once must be planned right: on fresh tables, and when autovacuum first looks at them."""
+def test_a_plan_cached_early_looks_rows_up(
+    postgres_ground: Ground, postgres_database: Place, name: str, tasks: int
+) -> None:
+    """A statement that is planned once must be planned right: on fresh tables, and once autovacuum has looked."""
     sql, params = HOT_STATEMENTS[name]
 
     def work(session: Session) -> list[str]:
@@ -176,3 +191,42 @@ def test_a_batch_is_one_commit(postgres_ground: Ground, postgres_database: Place
     assert len(postgres_ground.queue.apply([succeeded(task, done(number=None)) for task in held])) == 100
     [[commits]] = postgres_database.owner.run("SELECT count(DISTINCT tx) FROM task_events")
     assert commits == 3
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "found"),
+    [
+        ({}, "abc"),
+        ({"states": (State.SUCCEEDED,)}, "a"),
+        ({"states": (State.SUCCEEDED, State.QUEUED)}, "ac"),
+        ({"states": (State.AWAITING_APPROVAL,), "risk": Risk.HIGH}, "b"),
+        ({"tag": "x", "q": "50% OF"}, "c"),
+        ({"q": "50_"}, ""),
+        ({"kind": "none"}, ""),
+        ({"since": datetime(2001, 1, 1, tzinfo=UTC), "until": datetime(2090, 1, 1, tzinfo=UTC)}, "abc"),
+        ({"until": datetime(2001, 1, 1, tzinfo=UTC)}, ""),
+        ({"limit": 1}, "bc"),
+    ],
+)
+def test_a_list_is_narrowed_by_every_filter(postgres_ground: Ground, narrowed: dict[str, Any], found: str) -> None:
+    """Newest first, one more than asked for where there is a next page, and a wildcard in a search is only a letter."""
+    a = postgres_ground.running()
+    assert postgres_ground.apply(succeeded(a, done(number=None)))
+    b = postgres_ground.submit(State.AWAITING_APPROVAL)
+    c = postgres_ground.submit(text="50% of it", tags=("x", "y"))
+    names = {a.id: "a", b.id: "b", c.id: "c"}
+    listed = [names[r.task.id] for r in postgres_ground.reads.tasks(postgres_ground.home, TaskFilter(**narrowed))]
+    assert listed == sorted(found, reverse=True)
+    assert postgres_ground.reads.tasks(postgres_ground.neighbour, TaskFilter(**narrowed)) == []
+    after = TaskFilter(before=b.id)
+    assert [names[r.task.id] for r in postgres_ground.reads.tasks(postgres_ground.home, after)] == ["a"]
+
+
+def test_a_shortened_id_finds_its_task_in_its_workspace(postgres_ground: Ground) -> None:
+    """The command line shows the end of an id; two at most tell that it is not unique."""
+    tasks = [postgres_ground.submit() for _ in range(3)]
+    [first, *_] = tasks
+    assert postgres_ground.reads.resolve_id(postgres_ground.home, first.id.hex[-6:]) == [first.id]
+    assert postgres_ground.reads.resolve_id(postgres_ground.home, str(first.id)[-15:].upper()) == [first.id]
+    assert postgres_ground.reads.resolve_id(postgres_ground.home, "%") == []
+    assert postgres_ground.reads.resolve_id(postgres_ground.neighbour, first.id.hex[-6:]) == []

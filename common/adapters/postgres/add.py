@@ -1,5 +1,7 @@
 """Intake: a batch of submissions is one statement and one commit; each is stored whole or not at all (I1, I2)."""
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,7 +28,8 @@ WITH asked AS MATERIALIZED (
         n int, token text, workspace uuid, route text, key text, body text, ids uuid[])
     CROSS JOIN LATERAL (SELECT * FROM tokens t WHERE t.hash = s.token OFFSET 0) k
     JOIN memberships m ON m.workspace = k.workspace AND m.person = k.person
-    WHERE k.workspace = s.workspace AND k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ('operator', 'approver', 'admin')
+    WHERE k.workspace = s.workspace AND k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ('operator',
+        'approver', 'admin')
 ), keyed AS (
     INSERT INTO idempotency_keys (workspace, principal, route, key, body_sha256, task_ids)
     SELECT workspace, person, route, key, body, ids FROM asked WHERE key IS NOT NULL
@@ -38,19 +41,24 @@ WITH asked AS MATERIALIZED (
         = (a.workspace, a.person, a.route, a.key, a.ids)
 ), wanted AS MATERIALIZED (
     SELECT w.*, clock_timestamp() AS now FROM json_to_recordset($2::json) AS w(
-        n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[], not_before timestamptz,
+        n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[],
+            not_before timestamptz,
         deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
-        priority_given boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk, plan_risk risk, plan_reasons text,
-        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int, plan_source text,
+        priority_given boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk,
+            plan_risk risk, plan_reasons text,
+        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int,
+            plan_source text,
         ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8)
     WHERE w.n = ANY (ARRAY(SELECT n FROM stored))
 ), written AS (
     INSERT INTO task_events (task_id, seq, workspace, kind, to_state, at, actor, lease_no)
     SELECT id, 1, workspace, 'submitted', target, now, actor, 0 FROM wanted
 ), planned AS (
-    INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps, cost_cap,
+    INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps,
+        cost_cap,
         policy_version, source)
-    SELECT id, plan_number, plan_steps::json, plan_last_step, plan_risk_floor, plan_risk, plan_reasons::json, plan_needs_approval,
+    SELECT id, plan_number, plan_steps::json, plan_last_step, plan_risk_floor, plan_risk, plan_reasons::json,
+        plan_needs_approval,
         plan_kept_steps, plan_cost_cap, plan_policy_version, plan_source
     FROM wanted WHERE plan_number IS NOT NULL
 ), opened AS (
@@ -66,19 +74,22 @@ WITH asked AS MATERIALIZED (
         {FIRST_CHECK},
         CASE WHEN w.target = 'queued' AND w.not_before > w.now THEN 'delay' END, 1,
         -- the same hash as the event's own; the trigger compares them (I2)
-        event_hash(w.id, 1, w.workspace, pg_current_xact_id(), 'submitted', NULL, w.target, w.now, w.actor, 0, NULL, NULL)
+        event_hash(w.id, 1, w.workspace, pg_current_xact_id(), 'submitted', NULL, w.target, w.now, w.actor, 0, NULL,
+            NULL)
     FROM wanted w
 )
 SELECT a.n, CASE WHEN a.n = ANY (ARRAY(SELECT n FROM stored)) THEN clock_timestamp() END FROM asked a"""
 
-# what the key's first submission stored; older than 7 days it no longer counts and is removed, and the caller adds again
+# what the key's first submission stored; older than 7 days it no longer counts and is removed, and the caller adds
+# again
 KNOWN: Final = """
 WITH found AS (
     SELECT i.* FROM idempotency_keys i JOIN tokens k ON k.workspace = i.workspace AND k.person = i.principal
     WHERE k.hash = $1 AND i.route = $2 AND i.key = $3
 ), old AS (
     DELETE FROM idempotency_keys i USING found f WHERE f.created_at < now() - interval '7 days'
-    AND (i.workspace, i.principal, i.route, i.key, i.created_at) = (f.workspace, f.principal, f.route, f.key, f.created_at)
+    AND (i.workspace, i.principal, i.route, i.key, i.created_at) = (f.workspace, f.principal, f.route, f.key,
+        f.created_at)
     RETURNING 1
 ) SELECT body_sha256, array_to_string(task_ids, ','), created_at < now() - interval '7 days' FROM found"""
 
@@ -100,7 +111,7 @@ def add(database: Database, batch: Sequence[Submission]) -> list[Added | AddRefu
             raise
         half = len(batch) // 2
         return [*add(database, batch[:half]), *add(database, batch[half:])]
-    allowed: dict[int, datetime | None] = dict(rows)
+    allowed: dict[int, datetime | None] = {n: stored_at for n, stored_at in rows}  # noqa: C416 - a row is a list of Any
     return [
         _answer(database, submission, allowed[n]) if n in allowed else AddRefused.TOKEN
         for n, submission in enumerate(batch)

@@ -1,4 +1,4 @@
-"""State changes: a batch of transitions is one statement and one commit, each guarded by state and lease number (I2, I3)."""
+"""State changes: a batch of transitions is one statement and one commit; state and lease number guard each (I2, I3)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ WITH wanted AS MATERIALIZED (
                 OR w.number IS NULL AND count(*) FILTER (WHERE a.outcome = 'done' OR a.outcome IS NULL) = 0
             FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id)) AS ok
     FROM wanted w CROSS JOIN LATERAL (
-        SELECT t.workspace, t.state, t.lease_no, t.event_seq, t.event_head, t.next_check_at, t.plan_number AS present_plan,
+        SELECT t.workspace, t.state, t.lease_no, t.event_seq, t.event_head, t.next_check_at,
+            t.plan_number AS present_plan,
             t.not_before, t.deadline, t.cancel_requested_at, t.cancel_requested_by, t.cancel_note
         FROM tasks t WHERE t.id = w.task_id FOR NO KEY UPDATE
     ) t
@@ -73,7 +74,8 @@ WITH wanted AS MATERIALIZED (
 ), written AS (
     INSERT INTO task_events (
         task_id, seq, workspace, kind, from_state, to_state, at, actor, lease_no, detail, detail_sha256, prev)
-    SELECT task_id, seq, workspace, kind, source, target, now, by, lease_no, said::json, sha256(convert_to(said, 'UTF8')),
+    SELECT task_id, seq, workspace, kind, source, target, now, by, lease_no, said::json, sha256(convert_to(said,
+        'UTF8')),
         event_head
     FROM judged WHERE ok AND NOT next
 ){more}, replaced AS (
@@ -86,14 +88,15 @@ WITH wanted AS MATERIALIZED (
 ){asked}, moved AS (
     -- the same hash as the event's own; the trigger compares them (I2)
     UPDATE tasks t SET state = j.target, event_seq = j.seq, worker_id = NULL,
-        event_head = event_hash(j.task_id, j.seq, j.workspace, pg_current_xact_id(), j.kind, j.source, j.target, j.now, j.by,
-            j.lease_no, sha256(convert_to(j.said, 'UTF8')), j.event_head),
+        event_head = event_hash(j.task_id, j.seq, j.workspace, pg_current_xact_id(), j.kind, j.source, j.target, j.now,
+            j.by, j.lease_no, sha256(convert_to(j.said, 'UTF8')), j.event_head),
         next_check_at = CASE
             WHEN j.check_in IS NULL THEN NULL
             WHEN j.target IN ('queued', 'received') AND j.cancel_requested_at IS NOT NULL THEN j.now
             WHEN j.target = 'queued' THEN
                 least(greatest(j.now + j.check_in * interval '1 s', j.not_before), j.deadline)
-            WHEN j.target IN ('received', 'awaiting_approval') THEN least(j.now + j.check_in * interval '1 s', j.deadline)
+            WHEN j.target IN ('received', 'awaiting_approval') THEN least(j.now + j.check_in * interval '1 s',
+                j.deadline)
             ELSE j.now + j.check_in * interval '1 s' END,
         finished_at = CASE WHEN j.check_in IS NULL THEN j.now END,
         attempts = CASE WHEN j.resets_attempts THEN 0 ELSE t.attempts + j.costs_attempt END,
@@ -111,11 +114,13 @@ SELECT task_id FROM judged WHERE ok"""
 
 COLUMNS: Final = """,
         plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk, plan_risk risk, plan_reasons text,
-        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int, plan_source text,
+        plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int,
+            plan_source text,
         ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8"""
 
 PLANNED: Final = """, planned AS (
-    INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps, cost_cap,
+    INSERT INTO plans (task_id, number, steps, last_step, risk_floor, risk, reasons, needs_approval, kept_steps,
+        cost_cap,
         policy_version, source)
     SELECT task_id, plan_number, plan_steps::json, plan_last_step, plan_risk_floor, plan_risk, plan_reasons::json,
         plan_needs_approval, plan_kept_steps, plan_cost_cap, plan_policy_version, plan_source

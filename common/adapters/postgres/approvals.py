@@ -1,5 +1,7 @@
 """Approvals, decisions and announcements. Connected as `aiw_approve`, the one role that may insert a decision."""
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -34,7 +36,8 @@ VALID: Final = """
 SELECT EXISTS (SELECT FROM approvals a JOIN tasks t ON t.id = a.task_id
     WHERE t.workspace = $1::uuid AND a.task_id = $2::uuid AND a.closed_at IS NULL AND a.digest = $3
     AND a.valid_until > clock_timestamp() AND a.required <= (
-        SELECT count(*) FROM decisions d WHERE d.approval_id = a.id AND d.verdict = 'approved' AND d.digest = a.digest))"""
+        SELECT count(*) FROM decisions d WHERE d.approval_id = a.id AND d.verdict = 'approved'
+            AND d.digest = a.digest))"""
 
 # every change of a task's approvals is made under the task's lock, so what is read after it is what is
 LOCK_TASK: Final = """
@@ -80,7 +83,9 @@ _APPROVAL: Final = TypeAdapter(Approval)
 _NOTICES: Final = TypeAdapter(list[Notice])
 
 
-class _Undo(Exception):  # noqa: N818 - not an error: it takes a transaction back and carries its answer
+class _Undo(Exception):
+    """Not an error: it takes a transaction back, and carries the answer."""
+
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.value)
         self.verdict = verdict

@@ -1,5 +1,7 @@
 """Money: reserved before a call, settled after it; both the workspace's and the installation's month hold it (I7)."""
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 from typing import Final
@@ -31,7 +33,8 @@ ORDER BY workspace NULLS FIRST FOR NO KEY UPDATE"""
 
 RESERVE: Final = """
 UPDATE budgets SET reserved = reserved + $3::bigint
-WHERE month = $2::date AND (workspace = $1::uuid OR workspace IS NULL) AND reserved + spent + $3::bigint <= cap RETURNING 1"""
+WHERE month = $2::date AND (workspace = $1::uuid OR workspace IS NULL)
+    AND reserved + spent + $3::bigint <= cap RETURNING 1"""
 
 CALL: Final = """
 WITH made AS (

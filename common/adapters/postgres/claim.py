@@ -15,10 +15,12 @@ from common.core.task import State, Task
 EPOCH: Final = "timestamptz '2000-01-01 00:00:00+00'"  # of `claim_order`, as in the migration
 
 NOT_PAUSED: Final = """AND NOT EXISTS (
-        SELECT FROM settings s WHERE s.name = 'pause' AND s.value IS NOT NULL AND (s.workspace = w.id OR s.workspace IS NULL))"""
+        SELECT FROM settings s WHERE s.name = 'pause' AND s.value IS NOT NULL AND (s.workspace = w.id
+            OR s.workspace IS NULL))"""
 
 # One LATERAL a workspace with something due, each for its share: with one LIMIT for all, one workspace took 100 of 100.
-# Both look in the order of their index: a plan that has to sort is refused (connection.HOT), whatever it seemed to cost.
+# Both look in the order of their index: a plan that has to sort is refused (connection.HOT), whatever it seemed to
+# cost.
 # `claim_order` is at most `next_check_at`, so its bound ends the index scan before a backlog of delayed tasks.
 # $1: worker, $2: limit, $3: lease in seconds.
 CLAIM: Final = """
@@ -43,8 +45,8 @@ WITH ready AS MATERIALIZED (
 ), t AS (
     -- the same hash as the event's own; the trigger compares them (I2)
     UPDATE tasks t SET state = '{target}', event_seq = c.seq, lease_no = c.lease_no, worker_id = $1,
-        event_head = event_hash(c.id, c.seq, c.workspace, pg_current_xact_id(), '{kind}', '{source}', '{target}', c.now, $1,
-            c.lease_no, NULL, c.event_head),
+        event_head = event_hash(c.id, c.seq, c.workspace, pg_current_xact_id(), '{kind}', '{source}', '{target}', c.now,
+            $1, c.lease_no, NULL, c.event_head),
         waiting_for = NULL, next_check_at = c.now + $3::float8 * interval '1 s'
     FROM chosen c WHERE t.id = ANY (ARRAY[c.id]) RETURNING t.*, c.claim_order AS place
 )
@@ -52,14 +54,21 @@ SELECT {task}::text FROM t {plan} ORDER BY t.place, t.id"""
 
 CLAIMS: Final = {
     State.RECEIVED: CLAIM.format(
-        source="received", target="analyzing", kind="analysis_started", epoch=EPOCH, paused="", task=TASK, plan=JOIN_PLAN
+        source="received",
+        target="analyzing",
+        kind="analysis_started",
+        epoch=EPOCH,
+        paused="",
+        task=TASK,
+        plan=JOIN_PLAN,
     ),
     State.QUEUED: CLAIM.format(
         source="queued", target="running", kind="started", epoch=EPOCH, paused=NOT_PAUSED, task=TASK, plan=JOIN_PLAN
     ),
 }
 
-# The first that is not due yet, by `claim_order`; an earlier time can only be that of one with a `claim_order` up to it,
+# The first that is not due yet, by `claim_order`; an earlier time can only be that of one with a `claim_order` up to
+# it,
 # and no priority moves one by more than 540 s.
 NEXT_DUE: Final = """
 SELECT extract(epoch FROM min(best.at) - clock_timestamp())::float8 FROM workspaces w, LATERAL (
@@ -84,7 +93,8 @@ WITH held AS MATERIALIZED (
         SELECT t.state, t.lease_no, t.next_check_at FROM tasks t WHERE t.id = w.task_id FOR NO KEY UPDATE) t
 )
 UPDATE tasks t SET next_check_at = greatest(t.next_check_at, clock_timestamp() + $2::float8 * interval '1 s')
-FROM held h WHERE t.id = ANY (ARRAY[h.id]) AND h.ours AND h.state IN ('running', 'analyzing') AND h.next_check_at > clock_timestamp()
+FROM held h WHERE t.id = ANY (ARRAY[h.id]) AND h.ours AND h.state IN ('running', 'analyzing')
+    AND h.next_check_at > clock_timestamp()
 RETURNING t.id"""
 
 # an attempt may be in flight until `must_end_by` + 5 s, whatever the lease says

@@ -1,7 +1,8 @@
 """The one door to PostgreSQL: engine, pool, prepared statements, retries, and where driver errors become ours.
 
-Every statement is prepared by name on the raw pg8000 connection, once a connection: SQLAlchemy's dialect would parse and
-describe it again at each call, in three round trips (0.2 ms against 0.03). Parameters are text, mostly one JSON document.
+Every statement is prepared by name on the raw pg8000 connection, once a connection: SQLAlchemy's dialect would parse
+and describe it again at each call, in three round trips (0.2 ms against 0.03). Parameters are text, mostly one JSON
+document.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from typing import Any, Final, TypeVar
 from pg8000.exceptions import DatabaseError, InterfaceError
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
@@ -40,8 +40,10 @@ SESSION: Final = (
     "SET idle_in_transaction_session_timeout = '60s'"
 )
 # How statements are planned. A plan cached while a table was empty reads all of it for ever (measured: 8 runs of 30
-# collapsed), so plans are made anew at each call; but planning a hot statement takes longer than running it for one task.
-# Hot statements only ever look rows up by key, whatever the tables' size: with every other way switched off, a plan that
+# collapsed), so plans are made anew at each call; but planning a hot statement takes longer than running it for one
+# task.
+# Hot statements only ever look rows up by key, whatever the tables' size: with every other way switched off, a plan
+# that
 # was cached on empty tables is the right one on full ones. A join to the table that is updated is written
 # `key = ANY (ARRAY[…])` there: it can be looked up and not merged, so no walk over the whole index competes; and what
 # another statement would ask by EXISTS is counted, since an EXISTS may be answered from a hash of the whole table.
@@ -68,15 +70,16 @@ def sqlstate(exc: BaseException | None) -> str:
 
 
 def translated(exc: Exception) -> Exception:
-    """A driver's error as ours; the cause is kept by the caller's `from`. What is not the driver's comes back as it is."""
+    """A driver's error as ours; the caller's `from` keeps the cause. What is not the driver's comes back as it is."""
     code = sqlstate(exc)
     if isinstance(exc, DatabaseError) and code:
-        fields = exc.args[0]
+        fields: dict[str, str] = exc.args[0]
         if code.startswith(DATA_CLASSES):
             return DataError(code, fields.get("n", ""), fields.get("M", ""))
         if code.startswith(UNAVAILABLE_CLASSES) or code in RETRIED:
             return StoreUnavailable(f"PostgreSQL: {fields.get('M', code)}")
-        return exc
+        known: Exception = exc
+        return known
     if isinstance(exc, DatabaseError | InterfaceError | OSError | PoolTimeout | SQLAlchemyError):
         return StoreUnavailable("PostgreSQL does not answer; the command that shows why: ./aiw doctor")
     return exc
@@ -101,7 +104,7 @@ def url_of(database_url: str) -> URL:
 class Session:
     """One connection, for as long as a statement or a transaction takes."""
 
-    def __init__(self, raw: Any, memory: dict[str, Any]) -> None:
+    def __init__(self, raw: Any, memory: dict[str, Any]) -> None:  # noqa: ANN401 - pg8000 has no types
         """`raw`: pg8000's connection (it has no types); `memory`: what it has prepared so far, and how it plans."""
         self._raw = raw
         self._memory = memory
@@ -166,7 +169,7 @@ class Database:
         return self._retried(wrapped)
 
     def ready(self) -> None:
-        """Check the schema: SchemaTooOld or SchemaTooNew if it is not this code's; StoreUnavailable without an answer."""
+        """Check the schema: SchemaTooOld or SchemaTooNew if it is not this code's; StoreUnavailable: no answer."""
         [[known]] = self.run("SELECT to_regclass('public.meta') IS NOT NULL")
         rows = self.run("SELECT schema_version, min_code FROM meta") if known else []
         version, min_code = rows[0] if rows else (0, 0)
@@ -233,10 +236,11 @@ class Database:
                 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
             return self._engine
 
-    def _on_connect(self, raw: Any, _record: object) -> None:
-        # private, and pg8000 offers no other way: it leaves Nagle on, and messages over 8 KiB then stall for 40 ms
-        if raw._usock.family != socket.AF_UNIX:
-            raw._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _on_connect(self, raw: Any, _record: object) -> None:  # noqa: ANN401 - pg8000 has no types
+        wire = raw._usock  # noqa: SLF001 - pg8000 shows its socket in no other way
+        if wire.family != socket.AF_UNIX:
+            # pg8000 leaves Nagle on, and messages over 8 KiB then stall for 40 ms
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         role = f'; SET ROLE "{self._role}"' if self._role else ""
         raw.execute_simple(SESSION + role)
 

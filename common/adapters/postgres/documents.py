@@ -1,7 +1,7 @@
-"""JSON on its way to PostgreSQL: one document a batch, foreign content inside of it as escaped text.
+r"""JSON on its way to PostgreSQL: one document a batch, foreign content inside of it as escaped text.
 
 One NUL, lone surrogate or NaN would fail a whole batch, so what came from outside travels as a string that holds JSON:
-the database casts it to `json`, which checks its syntax and keeps its bytes. In there a NUL stays the escape `\\u0000`
+the database casts it to `json`, which checks its syntax and keeps its bytes. In there a NUL stays the escape `\u0000`
 and comes back as it was; NaN and infinities become null, as JSON has neither; a lone surrogate becomes U+FFFD, as UTF-8
 has none. In plain text columns (notes, failures, actors) a NUL becomes U+FFFD too.
 """
@@ -44,7 +44,7 @@ def document(value: Mapping[str, object] | Sequence[Mapping[str, object]]) -> st
     return (orjson.dumps(_clean(value)) if b"\\u0000" in text else text).decode()
 
 
-def _clean(value: Any, nul: str = REPLACEMENT) -> Any:
+def _clean(value: Any, nul: str = REPLACEMENT) -> Any:  # noqa: ANN401 - JSON in, JSON out
     if isinstance(value, str):
         return SURROGATES.sub(REPLACEMENT, value).replace("\x00", nul)
     if isinstance(value, float):

@@ -4,6 +4,8 @@ It locks all that it reads, in one order (tasks by id, settings, approvals), and
 those see the newest version of a row that they had to wait for, while the statement's snapshot is as old as the wait.
 """
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,7 +16,9 @@ from common.adapters.postgres.connection import Database, DataError
 from common.adapters.postgres.documents import document, seconds
 from common.ports import Begin, Begun, NotBegun, Refusal
 
-GRACE: Final = timedelta(seconds=5)  # after `must_end_by`; a worker aborts at that time, its outcome may still be under way
+GRACE: Final = timedelta(
+    seconds=5
+)  # after `must_end_by`; a worker aborts at that time, its outcome may still be under way
 UNIQUE: Final = "23505"
 TRIES: Final = 3
 

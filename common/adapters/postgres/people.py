@@ -1,5 +1,7 @@
 """People, memberships and tokens: who may do what. Of secrets only hashes are here."""
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -126,7 +128,8 @@ class PostgresPeople:
 def _remove(session: Session, workspace: str, person: str) -> bool:
     # every admin's row, in one order: of two that remove each other the second finds itself the last
     admins = session.run(
-        "SELECT person FROM memberships WHERE workspace = $1::uuid AND role = 'admin' ORDER BY person FOR UPDATE", workspace
+        "SELECT person FROM memberships WHERE workspace = $1::uuid AND role = 'admin' ORDER BY person FOR UPDATE",
+        workspace,
     )
     if [str(row[0]) for row in admins] == [person]:
         detail = "this is the last admin: make somebody else an admin first"
@@ -154,6 +157,4 @@ def _person(row: Row) -> Person:
 
 def _token(row: Row) -> TokenRow:
     token, kind, name, role, expires_at, created_at = row
-    return TokenRow(
-        id=token[:16], kind=kind, person_name=name, role=role, expires_at=expires_at, created_at=created_at
-    )
+    return TokenRow(id=token[:16], kind=kind, person_name=name, role=role, expires_at=expires_at, created_at=created_at)

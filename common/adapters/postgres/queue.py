@@ -1,4 +1,4 @@
-"""`ports.Queue` on PostgreSQL: each method is one statement and one commit. The statements are in add, claim, gate, apply."""
+"""`ports.Queue` on PostgreSQL: a method is one statement and one commit. They are in add, claim, gate and apply."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from common.adapters.postgres import add as intake
-from common.adapters.postgres import apply as changes
-from common.adapters.postgres import claim as leases
-from common.adapters.postgres import gate
+from common.adapters.postgres import add as intake, apply as changes, claim as leases, gate
 from common.adapters.postgres.connection import Database
 from common.adapters.postgres.documents import uuids
 from common.adapters.postgres.rows import tasks_from

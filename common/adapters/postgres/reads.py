@@ -1,9 +1,12 @@
 """Everything that is only looked at; each statement is scoped to a workspace, and none scans what is finished."""
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -53,7 +56,8 @@ SELECT json_build_object('task', {task_json(outputs=outputs)}, 'requested_by_nam
     'failure', (SELECT x.detail -> 'failure' FROM task_events x WHERE x.task_id = t.id
         AND x.detail -> 'failure' IS NOT NULL ORDER BY x.seq DESC LIMIT 1),
     -- a task closed by hand has the result that a person gave
-    'result', CASE WHEN e.kind = 'resolved' THEN e.detail -> 'data' -> 'result' ELSE r.output END, 'has_result', r.task_id IS NOT NULL, 'cost_nanodollars', {COST})::text
+    'result', CASE WHEN e.kind = 'resolved' THEN e.detail -> 'data' -> 'result' ELSE r.output END, 'has_result',
+        r.task_id IS NOT NULL, 'cost_nanodollars', {COST})::text
 FROM chosen JOIN tasks t ON t.id = chosen.id
 JOIN task_events e ON e.task_id = t.id AND e.seq = t.event_seq
 JOIN task_events f ON f.task_id = t.id AND f.seq = 1
@@ -61,7 +65,8 @@ JOIN task_events f ON f.task_id = t.id AND f.seq = 1
 
 
 ONE: Final = (
-    "WITH chosen AS MATERIALIZED (SELECT id FROM tasks WHERE workspace = $1::uuid AND id = $2::uuid)" + _record(outputs=True)
+    "WITH chosen AS MATERIALIZED (SELECT id FROM tasks WHERE workspace = $1::uuid AND id = $2::uuid)"
+    + _record(outputs=True)
 )
 RECORDS: Final = _record(outputs=False)
 
@@ -81,7 +86,8 @@ WHERE e.workspace = $1::uuid AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY e.tx DESC, e.task_id DESC, e.seq DESC LIMIT 1"""
 
 SETTLED: Final = """
-SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('succeeded', 'cancelled', 'awaiting_approval', 'manual')"""
+SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('succeeded', 'cancelled', 'awaiting_approval',
+    'manual')"""
 
 RESULT: Final = """
 SELECT a.output::text FROM step_attempts a JOIN tasks t ON t.id = a.task_id
@@ -93,13 +99,15 @@ AND reverse(right(e.task_id::text, 8)) LIKE $2 AND replace(e.task_id::text, '-',
 
 DEPTH: Final = " UNION ALL ".join(
     f"""SELECT '{state}', priority::int, count(*), coalesce(greatest(0, extract(
-        epoch FROM clock_timestamp() - min(next_check_at) FILTER (WHERE next_check_at <= clock_timestamp()))), 0)::float8
+        epoch FROM clock_timestamp() - min(next_check_at) FILTER (WHERE next_check_at <= clock_timestamp()))),
+            0)::float8
     FROM tasks WHERE workspace = $1::uuid AND state = '{state}' GROUP BY priority"""
     for state in LIVE
 )
 LEASES: Final = """
 SELECT worker_id, count(*) FROM tasks
-WHERE workspace = $1::uuid AND state IN ('running', 'analyzing') AND next_check_at > clock_timestamp() GROUP BY worker_id"""
+WHERE workspace = $1::uuid AND state IN ('running', 'analyzing')
+    AND next_check_at > clock_timestamp() GROUP BY worker_id"""
 COUNTS: Final = " UNION ALL ".join(
     f"SELECT '{state}', count(*) FROM tasks WHERE workspace = $1::uuid AND state = '{state}'" for state in LIVE
 )
@@ -164,7 +172,10 @@ class PostgresReads:
             for state, priority, tasks, oldest in self._database.run(DEPTH, str(workspace))
         ]
         depth.sort(key=lambda line: (LIVE.index(line.state), -line.priority))
-        return QueueView(depth=tuple(depth), leases=dict(self._database.run(LEASES, str(workspace))))
+        return QueueView(
+            depth=tuple(depth),
+            leases={worker: int(held) for worker, held in self._database.run(LEASES, str(workspace))},
+        )
 
     def counts(self, workspace: UUID) -> dict[State, int]:
         """See ports.Reads."""
@@ -173,41 +184,32 @@ class PostgresReads:
 
 def _chosen(filters: TaskFilter) -> tuple[str, list[str]]:
     """SQL for the ids of a page, and its parameters from $2 on. The texts are finite: one a set of filters in use."""
-    wanted: list[tuple[str, str]] = []
-    if len(filters.states) == 1:
-        # as a literal, so that the partial index of a rare state can be used
-        wanted.append((f"t.state = '{filters.states[0].value}'", ""))
-    elif filters.states:
-        wanted.append(("t.state = ANY({}::text[])", "{" + ",".join(s.value for s in filters.states) + "}"))
-    if filters.risk is not None:
-        wanted.append(("p.risk = {}::risk", filters.risk.value))
-    if filters.kind is not None:
-        wanted.append(("t.kind = {}", plain(filters.kind)))
-    if filters.tag is not None:
-        wanted.append(("t.tags @> ARRAY[{}]", plain(filters.tag)))
-    if filters.q is not None:
-        wanted.append(("t.text ILIKE {}", "%" + re.sub(r"([\\%_])", r"\\\1", plain(filters.q)) + "%"))
-    if filters.since is not None:
-        wanted.append(("t.id >= {}::uuid", _first_id_of(filters.since.timestamp())))
-    if filters.until is not None:
-        wanted.append(("t.id < {}::uuid", _first_id_of(filters.until.timestamp())))
-    if filters.before is not None:
-        wanted.append(("t.id < {}::uuid", str(filters.before)))
-    params: list[str] = []
-    conditions = ["t.workspace = $1::uuid"]
-    for condition, param in wanted:
-        if "{}" in condition:
-            params.append(param)
-        conditions.append(condition.replace("{}", f"${len(params) + 1}"))
-    params.append(str(filters.limit + 1))
+    one = filters.states[0].value if len(filters.states) == 1 else None
+    several = "{" + ",".join(s.value for s in filters.states) + "}" if len(filters.states) > 1 else None
+    like = None if filters.q is None else "%" + re.sub(r"([\\%_])", r"\\\1", plain(filters.q)) + "%"
+    wanted = (
+        # one state as a literal, so that the partial index of a rare one can be used
+        (f"t.state = '{one}' AND {{}} <> ''", one),
+        ("t.state = ANY ({}::text[])", several),
+        ("p.risk = {}::risk", filters.risk),
+        ("t.kind = {}", filters.kind),
+        ("t.tags @> ARRAY[{}]", filters.tag),
+        ("t.text ILIKE {}", like),
+        ("t.id >= {}::uuid", None if filters.since is None else _first_id_of(filters.since)),
+        ("t.id < {}::uuid", None if filters.until is None else _first_id_of(filters.until)),
+        ("t.id < {}::uuid", None if filters.before is None else str(filters.before)),
+    )
+    used = [(condition, param) for condition, param in wanted if param is not None]
+    conditions = [condition.replace("{}", f"${number}") for number, (condition, _) in enumerate(used, start=2)]
     plan = JOIN_PLAN if filters.risk is not None else ""
+    where = " AND ".join(["t.workspace = $1::uuid", *conditions])
     return (
-        f"SELECT t.id FROM tasks t {plan} WHERE {' AND '.join(conditions)} ORDER BY t.id DESC LIMIT ${len(params) + 1}::int",
-        params,
+        f"SELECT t.id FROM tasks t {plan} WHERE {where} ORDER BY t.id DESC LIMIT ${len(used) + 2}::int",
+        [*(plain(param) for _, param in used), str(filters.limit + 1)],
     )
 
 
-def _first_id_of(unix: float) -> str:
+def _first_id_of(time: datetime) -> str:
     """The lowest UUIDv7 of a time: ids are ordered by it, to the millisecond."""
-    milliseconds = max(0, min(int(unix * 1000), 0xFFFFFFFFFFFF))
+    milliseconds = max(0, min(int(time.timestamp() * 1000), 0xFFFFFFFFFFFF))
     return str(UUID(int=milliseconds << 80))

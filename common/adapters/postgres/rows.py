@@ -1,4 +1,6 @@
-"""A task as one JSON text, built by SQL in the shape of `core.task.Task`: decoded in one pass, column by column in none."""
+"""A task as one JSON text, built by SQL in the shape of `core.task.Task` and decoded in one pass, not by column."""
+
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from common.ports import SettingRow
 ASSESSED: Final = frozenset({"policy", "hosts", "functions", "channels"})
 
 READ: Final = """
-SELECT name, workspace IS NOT NULL, version, value::text FROM settings WHERE workspace = $1::uuid OR workspace IS NULL"""
+SELECT name, workspace IS NOT NULL, version, value::text FROM settings WHERE workspace = $1::uuid
+    OR workspace IS NULL"""
 
 MEMBERS: Final = "SELECT count(*) FROM memberships WHERE workspace = $1::uuid"
 
@@ -46,7 +47,8 @@ STALE_WAITS: Final = TASKS.format(
     chosen="""
 SELECT t.id FROM tasks t JOIN plans p ON p.task_id = t.id AND p.number = t.plan_number
 WHERE t.state = 'awaiting_approval' AND p.policy_version <> (
-    SELECT sum(s.version) FROM settings s WHERE s.name = 'policy' AND (s.workspace = t.workspace OR s.workspace IS NULL))
+    SELECT sum(s.version) FROM settings s WHERE s.name = 'policy' AND (s.workspace = t.workspace
+        OR s.workspace IS NULL))
 ORDER BY t.id LIMIT $1::int"""
 )
 
@@ -100,7 +102,7 @@ class PostgresWorkspace:
     def pause(self, workspace: UUID, why: str | None, by: UUID) -> None:
         """See ports.Workspace.
 
-        The row's update conflicts with the gate's FOR SHARE: it waits for gates that hold it, and later ones wait for it.
+        The row's update conflicts with the gate's FOR SHARE: it waits for gates that hold it, later ones wait for it.
         """
 
         def work(session: Session) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -64,7 +64,7 @@ def migrate(database_url: str) -> str:
 
 
 def _upgrade_under_lock(connection: Connection) -> None:
-    raw = connection.connection.dbapi_connection
+    raw: Any = connection.connection.dbapi_connection
     raw.autocommit = True
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
     # a lock queue in front of a migration stops everybody: rather give up after 2 s, let them pass, and try again
@@ -83,6 +83,7 @@ def _upgrade_under_lock(connection: Connection) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     raw.execute_simple("COMMIT")
-    # These stay small, and the planner takes a table it knows nothing of for 1,850 rows. The others grow: of an empty one
+    # These stay small, and the planner takes a table it knows nothing of for 1,850 rows. The others grow: of an
+    # empty one
     # it would believe that it stays empty, and cache plans that read all of it.
     raw.execute_simple("ANALYZE workspaces, people, memberships, settings")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import op
 
@@ -14,7 +15,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Run 0001.sql."""
-    connection = op.get_bind()
     # on the driver itself: it takes many statements at once, and no colon or percent sign is a parameter
-    raw = connection.connection.dbapi_connection
+    raw: Any = op.get_bind().connection.dbapi_connection
     raw.execute_simple((Path(__file__).parents[1] / "0001.sql").read_text(encoding="utf-8"))
