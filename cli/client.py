@@ -18,6 +18,7 @@ from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
 from cli.answers import FaultView, Json, ProblemView
+from cli.stream import Message, messages
 
 API: Final = "/api/v1"
 ROOTS_DATA: Final = Path("/var/lib/aiw/data")  # PostgreSQL refuses to run as root, and `nobody` cannot enter /root
@@ -92,14 +93,6 @@ class Answer:
     version: str | None = None  # the ETag
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a live stream."""
-
-    position: str
-    body: Json
-
-
 def data_folder() -> Path:
     """Where everything lasts unless `--data` says otherwise."""
     if os.geteuid() == 0:
@@ -168,7 +161,7 @@ class Client:
         """A POST under the API's prefix."""
         return self.send("POST", path, body=body).body
 
-    def send(  # noqa: PLR0913 - a request has that many parts
+    def send(
         self,
         method: str,
         path: str,
@@ -289,27 +282,6 @@ class Client:
         if isinstance(exc, ConnectionRefusedError | FileNotFoundError):
             return Stop(UNREACHABLE, "cli.error.refused_connection", url=self.url)
         return Stop(UNREACHABLE, "cli.error.no_answer", url=self.url, why=str(exc) or type(exc).__name__)
-
-
-def messages(lines: Iterator[str]) -> Iterator[Message]:
-    """The messages of a `text/event-stream` body (WHATWG HTML, section 9.2.6); comments keep the connection alive."""
-    position = ""
-    data: list[str] = []
-    for line in lines:
-        text = line.rstrip("\r\n")
-        name, _, value = text.partition(":")
-        value = value.removeprefix(" ")
-        if not text and data:
-            try:
-                yield Message(position, json.loads("\n".join(data)))
-            except ValueError as exc:
-                raise http.client.HTTPException("a message that is not JSON") from exc
-        if not text:
-            data = []
-        elif name == "data":
-            data.append(value)
-        elif name == "id":
-            position = value
 
 
 def _retry_after(headers: http.client.HTTPMessage) -> float:

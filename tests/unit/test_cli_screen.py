@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli.client import messages
 from cli.screen import Screen, clean, columns, cut, fold, pad, short
+from cli.stream import messages
 
 
 @pytest.mark.parametrize(("text", "width"), [("abc", 3), ("한글", 4), ("a한b", 4), ("e\u0301", 1), ("", 0), ("🙂", 2)])
