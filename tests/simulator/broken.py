@@ -1,5 +1,7 @@
 """Deliberately wrong parts, each by one condition. The simulator has to notice every one of them."""
 
+# ruff: noqa: ARG002 - a wrong part does not look at what it should look at: that is what is wrong with it
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from common import api
 from common.core.digest import approval_digest
 from common.core.lifecycle import Detail, move as moved
-from common.core.task import LEASED, TERMINAL, Plan, State
+from common.core.task import LEASED, TERMINAL, Json, Plan, State
 from common.ports import Submission, TaskRecord
 from functions.analyze.submit import new_task
 from functions.approve import approvals, manual
@@ -182,9 +182,9 @@ def resolve(world: World, move: Move) -> None:
 def outcome(world: World, move: Move) -> None:
     """A person looks at the far side and says, truthfully, what an unknown attempt did."""
     seen = _looked_at(world, move, State.MANUAL)
-    unknown = seen and seen.task.unknown_effect
-    if seen is None or unknown is None or seen.task.plan is None:
+    if seen is None or seen.task.plan is None or seen.task.unknown_effect is None:
         return
+    unknown = seen.task.unknown_effect
     step = next((s for s in seen.task.plan.steps if s.id == unknown.step_id), None)
     happened = step is not None and world.far.effects[str(step.args["what"])] > 0
     said = api.GivenOutcome(step=unknown.step_id, outcome="done" if happened else "not_done")
@@ -206,8 +206,8 @@ def resume(world: World, _: Move) -> None:
 
 def policy(world: World, move: Move) -> None:
     """The threshold moves."""
-    value = {"autorun": AUTORUN[move.pick % len(AUTORUN)], "self_approval": None}
-    world.workspace.put(world.home, "policy", cast(dict[str, api.Json], value), None, world.person)
+    value: dict[str, Json] = {"autorun": AUTORUN[move.pick % len(AUTORUN)], "self_approval": None}
+    world.workspace.put(world.home, "policy", value, None, world.person)
 
 
 def tamper(world: World, move: Move) -> None:

@@ -1,4 +1,4 @@
-"""Histories: what happens, in which order, and what breaks in the middle. Made from a seed, and small enough to print."""
+"""Histories: what happens, in which order, and what breaks in the middle. Made from a seed; small enough to print."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ RUDE: Final = {
     "drain": 2,
 }
 BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel"})
-SPANS: Final = (1, 3, 20, 61, 61, 80, 400)  # seconds: within a lease (60), past it, past an attempt's end (75), past any backoff
+# Seconds: within a lease (60), past it, past an attempt's end (75), past any backoff.
+SPANS: Final = (1, 3, 20, 61, 61, 80, 400)
 # How the far side answers, and the model (where `reset_before` claims a high risk, and `large` is nothing foreseen).
 MOODS: Final = {
     "execute": ("ok", "ok", "ok", "busy", "refuse", "refuse", "reset_before", "reset_after", "reset_after", "large"),

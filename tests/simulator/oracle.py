@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from common.actions.contract import is_ref
 from common.adapters.memory.rows import GRACE, AttemptRow, TaskRow
 from common.adapters.memory.store import MemoryStore, event_hash
 from common.core.digest import args_sha256
 from common.core.lifecycle import PEOPLE_RESET_REPLANS, NextStep, Transition, edges, rule_for
-from common.actions.contract import is_ref
 from common.core.task import LEASED, TERMINAL, Effect, Event, OutcomeKind, Plan, Risk, State, Step, highest
 from common.ports import Begin, Begun, NotBegun
 from tests.simulator.far_side import FarSide
@@ -95,7 +95,9 @@ class Oracle:
         _hold(last is not None, "I2", row, "a task without an event")
         if last is not None:
             _hold(last.to_state is row.state, "I2", row, f"state {row.state} differs from its last event")
-            _hold((last.seq, last.hash) == (row.event_seq, row.event_head), "I2", row, "head differs from its last event")
+            _hold(
+                (last.seq, last.hash) == (row.event_seq, row.event_head), "I2", row, "head differs from its last event"
+            )
         _hold(row.attempts == known.attempts, "counters", row, f"attempts {row.attempts}, events say {known.attempts}")
         _hold(row.replans == known.replans, "counters", row, f"replans {row.replans}, events say {known.replans}")
         claims = known.lease_no + sum(e.kind in CLAIMS for e in new)

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
-from common import api
 from common.actions.catalogue import Catalogue
 from common.actions.value import Value
 from common.actions.wait import Wait
@@ -27,21 +26,19 @@ from common.core.errors import AppError
 from common.core.task import Failure, Risk, Step
 from common.ports import Added, Answer, CallRequest, NotAnswered, Principal, Question, Submission, Usage
 from common.wiring import Container
-from functions.analyze.analysis import Analyst
-from functions.analyze.analysis import Means as AnalystMeans
+from functions.analyze.analysis import Analyst, Means as AnalystMeans
 from functions.execute.recorder import InlineRecorder
-from functions.execute.run import Means as RunnerMeans
-from functions.execute.run import Runner
+from functions.execute.run import Means as RunnerMeans, Runner
 from functions.schedule.maintenance import Maintenance
 from tests.simulator.doing import MOVES
 from tests.simulator.far_side import Act, FarSide, name_of
-from tests.simulator.moves import CRASH, LATE, TWICE, Move
+from tests.simulator.moves import CRASH, LATE, Move
 from tests.simulator.oracle import Oracle
 from tests.simulator.watched import WatchedQueue
 
 T = TypeVar("T")
 START: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
-LIMITS: Final = Limits(attempts=3, replans=2, model=True)
+ATTEMPTS: Final = (2, 3, 5)  # of which a seed has one
 WORKERS: Final = 3
 COST: Final = 1_000
 BUDGET_USD: Final = "0.000002"  # two calls at once; more wait
@@ -118,14 +115,17 @@ class Model:
         world, task = self.world, question.task
         world.point()
         wanted = CallRequest(
-            workspace=task.workspace, purpose="analysis", model="m", prompt_version="1", reserve=COST, task_ids=(task.id,)
+            workspace=task.workspace,
+            purpose="analysis",
+            model="m",
+            prompt_version="1",
+            reserve=COST,
+            task_ids=(task.id,),
         )
         call = world.budget.reserve(wanted)
         world.oracle.look()
         if call is None:
-            return NotAnswered(
-                failure=Failure(code="budget"), again_in=timedelta(minutes=30), waiting_for="budget"
-            )
+            return NotAnswered(failure=Failure(code="budget"), again_in=timedelta(minutes=30), waiting_for="budget")
         world.point()
         mood = self.moods.pop(0) if self.moods else "ok"
         if mood == "reset_after":
@@ -140,7 +140,9 @@ class Model:
     def _answer(self, task: UUID, replans: int, mood: str) -> Answer | NotAnswered:
         match mood:
             case "busy":
-                return NotAnswered(failure=Failure(code="provider"), again_in=timedelta(seconds=30), waiting_for="provider")
+                return NotAnswered(
+                    failure=Failure(code="provider"), again_in=timedelta(seconds=30), waiting_for="provider"
+                )
             case "refuse":
                 return NotAnswered(failure=Failure(code="no_recipe"))
             case "large":
@@ -158,6 +160,7 @@ class World:
     def __init__(self, seed: int, queue_type: type[MemoryQueue] = MemoryQueue, **broken: Any) -> None:  # noqa: ANN401 - adapters' types
         """`queue_type`, `broken`: deliberately wrong parts."""
         self.time = Time(Random(seed))
+        self.limits = Limits(attempts=ATTEMPTS[seed % len(ATTEMPTS)], replans=2, model=True)
         self.store = MemoryStore(self.time.now)
         self.oracle = Oracle(self.store)
         self.frames: list[Frame] = []
@@ -274,7 +277,7 @@ class World:
                 http=self.far,
                 clock=self.time,
                 model=cast(Any, None),
-                limits=lambda: LIMITS,
+                limits=lambda: self.limits,
                 worker=f"w{number}",
                 claim_tasks=3,
                 effect_threads=2,
@@ -309,7 +312,7 @@ class World:
             notifier=self.notifier,
             catalogue=self.catalogue,
             clock=self.time,
-            limits=lambda: LIMITS,
+            limits=lambda: self.limits,
         )
 
     def task(self, pick: int) -> UUID | None:

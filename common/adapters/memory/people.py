@@ -78,7 +78,7 @@ class MemoryPeople:
             mine = [t for t in self.store.tokens.values() if t.workspace == workspace and t.valid(now)]
             return [self._row(token) for token in mine]
 
-    def issue(  # noqa: PLR0913 - the port's signature
+    def issue(
         self,
         workspace: UUID,
         person: UUID,

@@ -87,7 +87,7 @@ class MemoryStore:
         """The one open approval of a task."""
         return next((a for a in reversed(self.approvals.get(task, ())) if a.closed_at is None), None)
 
-    def write_event(  # noqa: PLR0913 - an event's columns
+    def write_event(
         self, row: TaskRow, kind: str, source: State | None, at: datetime, actor: str, detail: dict[str, Json]
     ) -> Event:
         """Append to the task's hash chain (I2); the row's head and sequence follow."""
