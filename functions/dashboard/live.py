@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final, cast
 from uuid import UUID
@@ -38,6 +38,8 @@ FROM_THE_START: Final = ""  # the position before the first event
 RETRY_MS: Final = 1_000  # a browser comes back after this long
 
 BEGIN: Final = format_sse_event(comment="live", retry=RETRY_MS)
+# A page was made before its stream: told this, it asks for itself once more, and from then on it is told everything.
+READY: Final = format_sse_event(event="ready", data_str="{}")
 
 
 @dataclass(eq=False)
@@ -145,8 +147,9 @@ class Feed:
     reads: Reads
     workspace: UUID
     shown: Callable[[EventRecord], api.Event]
+    greeting: bytes = b""  # sent once nothing can be missed any more
 
-    async def task(self, task: UUID, after_seq: int) -> AsyncIterator[bytes]:
+    async def task(self, task: UUID, after_seq: int) -> AsyncGenerator[bytes, None]:
         """A task's events after `after_seq`, then live; ends with the terminal one. Last-Event-ID is a `seq`."""
         yield BEGIN
         async with self.hub.watching(self.workspace) as watcher:
@@ -164,10 +167,12 @@ class Feed:
                     if found.event.to_state in TERMINAL:
                         return
 
-    async def all(self, after: str | None) -> AsyncIterator[bytes]:
+    async def all(self, after: str | None) -> AsyncGenerator[bytes, None]:
         """The workspace's events after a position (None: from now on), without end. Last-Event-ID is the position."""
         yield BEGIN
         async with self.hub.watching(self.workspace) as watcher:
+            if self.greeting:
+                yield self.greeting
             caught_up: set[tuple[UUID, int]] = set()
             while after is not None:
                 found = await run_in_threadpool(self.reads.workspace_events, self.workspace, after, PAGE)

@@ -23,7 +23,7 @@ from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 
 from . import admin, forms, setting_forms, sign_in, tasks
-from .live import Feed, Serving
+from .live import READY, Feed, Serving
 from .openapi import document
 from .page_route import Reading, new_router
 from .rendering import FOREVER, STATIC, render
@@ -310,7 +310,9 @@ def result_file(wired: Wired, reader: Reading, id: TaskRef, step: str) -> Respon
 async def live(request: Request, wired: Wired, reader: Reading, serving: Serving) -> Response:
     """Tells a page that something changed; the page then asks for itself again."""
     lang = page_lang(request)
-    feed = Feed(serving.hub, wired.reads, reader.who.workspace, lambda record: event_view(record, "viewer", lang))
+    feed = Feed(
+        serving.hub, wired.reads, reader.who.workspace, lambda record: event_view(record, "viewer", lang), READY
+    )
     return EventSourceResponse(feed.all(None), headers=tasks.STREAMING)
 
 

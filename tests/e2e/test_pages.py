@@ -15,10 +15,16 @@ from common.i18n import t
 from tests.e2e.conftest import Stack
 
 CHROMIUM: Final = "/usr/bin/chromium"
-FLAGS: Final = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS: Final = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE_MS: Final = 15_000  # of a machine that does other things too; what is waited for takes a second at most
 PAGES: Final = ("/", "/inbox", "/recipes", "/settings", "/people", "/docs")
 
@@ -36,7 +42,7 @@ class View:
         return t(key, self.lang, **values)
 
 
-VIEWS: Final = [View(lang, width, script) for lang in ("en", "ko") for width in (1280, 390) for script in (True, False)]
+VIEWS: Final = [View(lang, width, js) for lang in ("en", "ko") for width in (1280, 390) for js in (True, False)]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def window(chromium: Browser, view: View) -> Iterator[BrowserContext]:
     )
     context.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []
-    context.on("console", lambda m: complaints.append(f"{m.type}: {m.text}") if m.type in {"error", "warning"} else None)
+    context.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
     context.on("weberror", lambda e: complaints.append(str(e.error)))
     yield context
     context.close()
@@ -231,9 +237,7 @@ def test_every_page_is_clean_in_light_and_dark(
     assert complaints == []
 
 
-def test_the_list_stays_fresh_by_itself_and_leaves_what_is_being_written(
-    chromium: Browser, stack: Stack
-) -> None:
+def test_the_list_stays_fresh_by_itself_and_leaves_what_is_being_written(chromium: Browser, stack: Stack) -> None:
     """A task that somebody else submits appears without reloading, and the half-written text stays where it is."""
     context = chromium.new_context(locale="en")
     context.add_cookies([{"name": "aiw", "value": stack.token, "url": stack.url}])
@@ -251,7 +255,7 @@ def test_the_list_stays_fresh_by_itself_and_leaves_what_is_being_written(
 
 
 def test_an_unknown_step_is_decided_by_whoever_looked(chromium: Browser, stack: Stack) -> None:
-    """I6: a POST that got no answer is never repeated; a person says that it happened, and the task goes on from there."""
+    """I6: a POST without an answer is never repeated; a person says that it happened, and the task goes on."""
     path = "/held/charge-by-page"
     stack.target.hold()
     args = {"method": "POST", "url": f"http://{stack.target.strict}{path}", "json": {"amount": 1}, "timeout": 1}

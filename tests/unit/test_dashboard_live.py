@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from datetime import timedelta
 from uuid import UUID
 
@@ -205,3 +206,19 @@ def test_a_waiting_answer_comes_with_the_task(at: Desk, operator: dict[str, str]
     ender.join()
     assert answer.json()["state"] == "cancelled"
     assert answer.elapsed < timedelta(seconds=10)
+
+
+def test_a_page_is_told_when_nothing_can_be_missed_any_more(at: Desk, operator: dict[str, str]) -> None:
+    """What happens after the greeting is told; so a page that then looks once more is up to date for good."""
+
+    async def scene() -> list[bytes]:
+        it = feed(at)
+        greeted = Feed(it.hub, it.reads, it.workspace, it.shown, live.READY)
+        async with aclosing(greeted.all(None)) as stream:
+            chunks = [await anext(stream), await anext(stream)]
+            await asyncio.to_thread(submit, at, operator)
+            return [*chunks, await asyncio.wait_for(anext(stream), 10)]
+
+    _, greeting, told = asyncio.run(scene())
+    assert greeting == b"event: ready\ndata: {}\n\n"
+    assert b"submitted" in told

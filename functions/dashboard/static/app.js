@@ -48,11 +48,6 @@
       const fresh = page.getElementById(region.id);
       if (fresh && !busy(region) && fresh.innerHTML !== region.innerHTML) adopt(region, fresh);
     }
-    // A box that was not there before (a decision that is due now) has no place to be put into: load the page.
-    const known = new Set([...document.querySelectorAll("[data-live]")].map((region) => region.id));
-    const fresh = [...page.querySelectorAll("[data-live]")].map((region) => region.id);
-    const changed = fresh.length !== known.size || fresh.some((id) => !known.has(id));
-    if (changed && !busy(document.body)) location.reload();
     freshenTimes();
   }
 
@@ -92,11 +87,10 @@
 
   function listen() {
     stream = new EventSource(`${base}/live`);
-    let opened = false;
-    stream.addEventListener("open", () => {
+    // The page was made before the stream: what happened in between, or while it was broken, is looked at once more.
+    stream.addEventListener("ready", () => {
       show(true);
-      if (opened) later();
-      opened = true;
+      later();
     });
     stream.addEventListener("error", () => show(false));
     stream.addEventListener("event", (message) => {
