@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="cli.opt.yes")
 @click.option("--wait", is_flag=True, help="cli.opt.wait")
 @click.pass_context
-def approve(  # noqa: PLR0913 - one argument per option
+def approve(
     ctx: click.Context, task_id: str, note: str | None, digest: str | None, yes: bool, wait: bool  # noqa: FBT001 - click's
 ) -> int:
     """Show exactly what would run, ask, and approve that and nothing else."""
@@ -135,7 +135,7 @@ def resolve(ctx: click.Context, task_id: str, note: str, result: str | None) -> 
 @click.option("--note", metavar="TEXT", help="cli.opt.note")
 @click.option("--wait", is_flag=True, help="cli.opt.wait")
 @click.pass_context
-def outcome(  # noqa: PLR0913 - one argument per option
+def outcome(
     ctx: click.Context, task_id: str, step: str, what: str, note: str | None, wait: bool  # noqa: FBT001 - click's
 ) -> int:
     """Say whether a step of which nobody knows it happened."""
