@@ -56,17 +56,17 @@ def waiting_view(record: TaskRecord) -> api.WaitingFor | None:
     who: dict[str, Role] = {"approval": "approver", "person": "operator", "paused": "admin", "budget": "admin"}
     ending = record.task.id.hex[-8:]
     command = {
-        "approval": f"aiw approve {ending}",
-        "person": f"aiw show {ending}",
-        "paused": "aiw resume",
-        "budget": "aiw settings budget_usd",
+        "approval": f"./aiw approve {ending}",
+        "person": f"./aiw show {ending}",
+        "paused": "./aiw resume",
+        "budget": "./aiw settings budget_usd",
     }
     if what == "person" and record.task.unknown_effect:
-        command["person"] = f"aiw outcome {ending} {record.task.unknown_effect.step_id} done|not_done"
+        command["person"] = f"./aiw outcome {ending} {record.task.unknown_effect.step_id} done|not_done"
     elif what == "person" and record.task.plan is not None:
-        command["person"] = f"aiw retry {ending}"
+        command["person"] = f"./aiw retry {ending}"
     elif what == "person":
-        command["person"] = f"aiw resolve {ending}"
+        command["person"] = f"./aiw resolve {ending}"
     return api.WaitingFor(
         what=what,
         since=record.since,

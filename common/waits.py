@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -22,15 +23,32 @@ class Waits:
         self._waited: dict[UUID, set[asyncio.Future[None]]] = {}
         self._woken = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = False
 
     def woken(self) -> None:
         """Something finished somewhere: look now."""
         if self._waited:
             self._woken.set()
 
+    def end(self) -> None:
+        """Answer everybody as things stand: the process is about to stop. From any thread."""
+        self._ended = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._answer, list(self._waited))
+
+    def _answer(self, tasks: Iterable[UUID]) -> None:
+        for task in tasks:
+            for future in self._waited.get(task, ()):
+                if not future.done():
+                    future.set_result(None)
+
     async def settled(self, task: UUID, seconds: float) -> None:
         """Return once the task is terminal, waits for approval or for a person; or when the time is over."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._ended:
+            return
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = self._loop.create_future()
         self._waited.setdefault(task, set()).add(future)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
@@ -52,10 +70,7 @@ class Waits:
     async def _look(self) -> None:
         while self._waited:
             self._woken.clear()
-            for task in await run_in_threadpool(self._reads.settled, list(self._waited)):
-                for future in self._waited.get(task, ()):
-                    if not future.done():
-                        future.set_result(None)
+            self._answer(await run_in_threadpool(self._reads.settled, list(self._waited)))
             await asyncio.sleep(0)  # let those that were answered leave
             if self._waited:
                 await asyncio.wait([asyncio.create_task(self._woken.wait())], timeout=LOOK_SECONDS)

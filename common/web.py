@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Annotated, Any, Final, Protocol, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -47,17 +48,21 @@ BODY_METHODS: Final = frozenset({"POST", "PUT"})
 ID_ENDING: Final = 4  # hex digits at least: shorter endings are typing errors
 
 
-class Function(Protocol):
+class Function(ABC):
     """What a function's app runs besides its endpoints; built once, when the process starts to serve."""
 
+    @abstractmethod
     def turn(self) -> Turn:
         """Claim once and work it off."""
 
-    def woken(self) -> None:
+    def woken(self) -> None:  # noqa: B027 - most have nobody who waits
         """A wake arrived; called on the event loop, must not block."""
 
-    def stop(self) -> None:
-        """SIGTERM: begin nothing more, release what has not begun. May block for the drain."""
+    def ending(self) -> None:  # noqa: B027 - as above
+        """SIGTERM: end what only waits (streams, `?wait=`), so that its requests end. From any thread."""
+
+    def stop(self) -> None:  # noqa: B027 - most hold nothing
+        """No request is left: release what has not begun. May block for the drain."""
 
 
 def make_app(
@@ -109,11 +114,16 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
         app.state.container = container
         app.state.function = function
         app.state.loop = ClaimLoop(function.turn, container.clock, lambda: container.notifier.publish(HELP[name]))
-        _drain_at_signal(app.state.loop)
+
+        def end() -> None:
+            app.state.loop.drain()
+            function.ending()
+
+        _at_signal(end)
         try:
             yield
         finally:
-            app.state.loop.drain()
+            await run_in_threadpool(end)
             await run_in_threadpool(function.stop)
             if given is None:
                 await run_in_threadpool(container.close)
@@ -121,15 +131,15 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
     return lifespan
 
 
-def _drain_at_signal(loop: ClaimLoop) -> None:
-    """SIGTERM ends the claim loop at once: the server would wait for the wake that runs it."""
+def _at_signal(end: Callable[[], object]) -> None:
+    """SIGTERM ends the claim loop and whatever waits at once: the server would wait for their requests."""
     if threading.current_thread() is not threading.main_thread():
         return  # a test's server; signals belong to the main thread
     before = signal.getsignal(signal.SIGTERM)
 
     def drain(number: int, frame: FrameType | None) -> None:
         # Not here: a lock is taken, and the thread that is interrupted may hold it.
-        threading.Thread(target=loop.drain, daemon=True).start()
+        threading.Thread(target=end, daemon=True).start()
         if callable(before):
             before(number, frame)
 

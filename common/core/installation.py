@@ -12,6 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+import idna
+
 from common.core.errors import FieldError, Invalid
 from common.core.policy import Function, Host, Pause, Policy
 from common.core.task import Json, Risk
@@ -45,6 +47,7 @@ def host_from(text: str, pointer: str = "") -> Host:
         right = ADDRESS6.match(name)
     else:
         name, _, port = place.partition(":")
+        name = _ascii(name)
         right = HOST_NAME.match(name)
     if not right:
         raise _fault(
@@ -53,6 +56,16 @@ def host_from(text: str, pointer: str = "") -> Host:
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= PORT_MOST):
         raise _fault(pointer, f"{port!r} is no port", "1 to 65535")
     return Host(name=name, port=int(port) if port else None, idempotent="idempotent" in flags)
+
+
+def _ascii(name: str) -> str:
+    """A host's name as addresses are compared (IDNA 2008); one that has no such form is left, and refused."""
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode()
+    except idna.IDNAError:
+        return name
 
 
 def _http_url(text: str, pointer: str) -> str:

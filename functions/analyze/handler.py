@@ -11,7 +11,7 @@ from mangum import Mangum
 
 from common.claim_loop import Turn
 from common.waits import Waits
-from common.web import make_app
+from common.web import Function, make_app
 from common.wiring import Container
 
 from .analysis import Analyst, Means
@@ -23,7 +23,7 @@ from .submit import preview, submit
 SWITCH_SECONDS: Final = 0.0002
 
 
-class Analyze:
+class Analyze(Function):
     """What the process runs besides its endpoints."""
 
     def __init__(self, container: Container) -> None:
@@ -56,9 +56,13 @@ class Analyze:
         """See common.web.Function."""
         self.intake.waits.woken()
 
-    def stop(self) -> None:
+    def ending(self) -> None:
         """See common.web.Function."""
         self._draining = True
+        self.intake.waits.end()
+
+    def stop(self) -> None:
+        """See common.web.Function."""
         self.intake.commit.stop()
         self._pool.shutdown(wait=True)
 

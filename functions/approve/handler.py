@@ -5,7 +5,7 @@ from __future__ import annotations
 from mangum import Mangum
 
 from common.claim_loop import Turn
-from common.web import make_app
+from common.web import Function, make_app
 from common.wiring import Container
 
 from .announce import AT_ONCE, Announcer
@@ -13,7 +13,7 @@ from .approvals import approve, get_approval, reject
 from .manual import outcome, reanalyze, resolve, retry
 
 
-class Approve:
+class Approve(Function):
     """What the process runs besides its endpoints."""
 
     def __init__(self, container: Container) -> None:
@@ -30,12 +30,6 @@ class Approve:
         """See common.web.Function. One that could not be told is not claimed again in this loop."""
         found, told = self._announcer.turn()
         return Turn(claimed=told, done=told, full=found == AT_ONCE and told > 0, wake_in_ms=None)
-
-    def woken(self) -> None:
-        """See common.web.Function."""
-
-    def stop(self) -> None:
-        """See common.web.Function."""
 
 
 app = make_app(

@@ -25,6 +25,7 @@ from common.core.errors import Unavailable
 from common.core.task import TERMINAL
 from common.ports import EventRecord, Reads
 from common.waits import Waits
+from common.web import Function
 from common.wiring import Container
 
 from .codes import SignInLimits
@@ -205,7 +206,7 @@ async def _following(watcher: Watcher) -> AsyncIterator[EventRecord | bytes]:
         yield found
 
 
-class Live:
+class Live(Function):
     """What the process keeps besides its endpoints. It claims nothing: a wake ends waits and moves streams."""
 
     def __init__(self, container: Container) -> None:
@@ -224,9 +225,10 @@ class Live:
         self.waits.woken()
         self.hub.woken()
 
-    def stop(self) -> None:
+    def ending(self) -> None:
         """See `common.web.Function`."""
         self.hub.close()
+        self.waits.end()
 
 
 def _serving(request: Request) -> Live:

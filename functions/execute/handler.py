@@ -10,7 +10,7 @@ from mangum import Mangum
 
 from common import api
 from common.claim_loop import Turn
-from common.web import ReaderLang, Wired, make_app
+from common.web import Function, ReaderLang, Wired, make_app
 from common.wiring import Container
 
 from .recorder import Recorder
@@ -19,7 +19,7 @@ from .run import Means, Runner
 WAKE: Final = ("aiw.task.queued",)
 
 
-class Execute:
+class Execute(Function):
     """What the process runs besides its endpoints."""
 
     def __init__(self, container: Container) -> None:
@@ -51,9 +51,6 @@ class Execute:
     def turn(self) -> Turn:
         """See common.web.Function."""
         return self._runner.turn()
-
-    def woken(self) -> None:
-        """See common.web.Function."""
 
     def stop(self) -> None:
         """See common.web.Function."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from mangum import Mangum
 
 from common.claim_loop import Turn
-from common.web import make_app
+from common.web import Function, make_app
 from common.wiring import Container
 
 from .maintenance import Maintenance
 
 
-class Schedule:
+class Schedule(Function):
     """What the process runs besides its wake."""
 
     def __init__(self, container: Container) -> None:
@@ -31,12 +31,6 @@ class Schedule:
         """See common.web.Function. Work that could not be moved is the next minute's."""
         found, done, more = self._maintenance.turn()
         return Turn(claimed=min(found, done), done=done, full=more, wake_in_ms=None)
-
-    def woken(self) -> None:
-        """See common.web.Function."""
-
-    def stop(self) -> None:
-        """See common.web.Function."""
 
 
 app = make_app("schedule", {}, Schedule)
