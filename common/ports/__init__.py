@@ -1,0 +1,61 @@
+"""What the lifecycle asks of the outside: each docstring is the contract, tests/contract proves it for every adapter.
+
+Every method may raise StoreUnavailable (or, where it says so, another Unavailable) and nothing else but what it names.
+"""
+
+from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
+from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
+from common.ports.budget import Budget, BudgetView, CallRequest, Usage
+from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
+from common.ports.people import People, Person, Principal, Role, TokenRow
+from common.ports.process import WAKE_KINDS, Clock, Notifier, wakes_of
+from common.ports.queue import Added, AddRefused, Begin, Begun, NewTask, NotBegun, Queue, Refusal, Submission
+from common.ports.reads import Depth, EventRecord, QueueView, Reads, TaskFilter, TaskRecord
+from common.ports.workspace import SettingRow, Workspace
+
+__all__ = [
+    "WAKE_KINDS",
+    "AddRefused",
+    "Added",
+    "Analyzer",
+    "Answer",
+    "Approval",
+    "Approvals",
+    "Begin",
+    "Begun",
+    "Budget",
+    "BudgetView",
+    "CallRequest",
+    "Clock",
+    "Decided",
+    "Decision",
+    "Depth",
+    "EventRecord",
+    "Http",
+    "HttpFailure",
+    "HttpRequest",
+    "HttpResponse",
+    "NewTask",
+    "NotAnswered",
+    "NotBegun",
+    "Notice",
+    "Notifier",
+    "People",
+    "Person",
+    "Principal",
+    "Question",
+    "Queue",
+    "QueueView",
+    "Reads",
+    "Refusal",
+    "Role",
+    "SettingRow",
+    "Submission",
+    "TaskFilter",
+    "TaskRecord",
+    "TokenRow",
+    "Usage",
+    "Verdict",
+    "Workspace",
+    "wakes_of",
+]

@@ -1,0 +1,152 @@
+"""Tasks, leases and attempts: intake, claims, the gate, transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from common.core.lifecycle import Ask, NextStep, Transition
+from common.core.task import Effect, Plan, Request, Risk, State, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task about to exist. `target`: received; queued, with plan; awaiting_approval, with plan and `ask`."""
+
+    id: UUID
+    workspace: UUID
+    request: Request
+    priority: int
+    target: State
+    actor: str
+    kind: str | None = None
+    plan: Plan | None = None
+    ask: Ask | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One POST: all of its tasks are added, or none. `key` is its Idempotency-Key, if it has one."""
+
+    token_sha256: str
+    tasks: tuple[NewTask, ...]
+    route: str = "POST /api/v1/tasks"
+    key: str | None = None
+    body_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The ids that the submission stands for: new ones, or (`replayed`) those of the first that had the key."""
+
+    ids: tuple[UUID, ...]
+    replayed: bool = False
+    at: datetime | None = None  # when they were stored; None if replayed
+
+
+class AddRefused(StrEnum):
+    """Why nothing of a submission was stored."""
+
+    TOKEN = "token"  # noqa: S105 - revoked or expired since it was looked up
+    KEY_CONFLICT = "key_conflict"  # the key was used with another body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """An attempt that wants to begin; everything here was computed from what the worker holds in its hand."""
+
+    task_id: UUID
+    lease_no: int
+    step_id: str
+    plan_number: int
+    effect: Effect
+    idempotency_key: str
+    args_sha256: str
+    risk: Risk  # of the whole plan with this step's resolved values, under `policy_version`
+    needs_approval: bool
+    digest: str | None  # of the plan in the worker's hand; None only if no approval is needed
+    policy_version: int
+    timeout: timedelta  # the attempt must end within it
+
+
+class Refusal(StrEnum):
+    """Why an attempt did not begin; Python explains it and does not decide again."""
+
+    STALE = "stale"  # the lease is another's, or over: drop it
+    CANCELLED = "cancelled"  # a cancel was asked for
+    PAUSED = "paused"
+    POLICY_CHANGED = "policy_changed"  # assess again under the present policy, and ask again
+    APPROVAL_NEEDED = "approval_needed"  # none, not decided, expired, other digest, or the risk outgrew it
+    COST_CAP = "cost_cap"
+    UNDECIDED = "undecided"  # an attempt of this step is open, done or unknown (I6)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """May run, until `must_end_in` has passed on the worker's monotonic clock."""
+
+    task_id: UUID
+    step_id: str
+    number: int
+    must_end_in: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """May not run."""
+
+    task_id: UUID
+    step_id: str
+    why: Refusal
+
+
+class Queue(Protocol):
+    """Tasks, leases, attempts. A method is one commit."""
+
+    def add(self, batch: Sequence[Submission]) -> list[Added | AddRefused]:
+        """Store submissions, in order; each all or nothing, its events and plans with it (I1, I2).
+
+        A token that is no longer valid, or has no role of operator or more, refuses its submission.
+        """
+
+    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+        """Lease due tasks of `received` or `queued` (they become analyzing, running), best `claim_order` first.
+
+        Never two live leases on one (I3); fair between workspaces; of `queued` none of a paused workspace.
+        Nothing due: an empty list.
+        """
+
+    def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
+        """Extend leases by (task, lease_no), never shorten one; the ids that still hold."""
+
+    def begin(self, wanted: Sequence[Begin]) -> list[Begun | NotBegun]:
+        """Put on record that attempts are about to begin: the gate (I4, I6). In the order of `wanted`.
+
+        Locks all that it reads: tasks, pause and policy rows, approvals. Extends the lease to the attempt's end + 5 s.
+        """
+
+    def apply(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
+        """Apply those whose guards still hold, one event each (a NextStep: none); return their ids.
+
+        A stale one is left out, not raised; its `ended` is still appended to its attempt, if that is open or unknown
+        (I3). Sent again, a batch applies nothing twice. A batch names a task at most once.
+        """
+
+    def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
+        """Ask that a running or analyzing task be cancelled once no attempt is open. False in any other state."""
+
+    def due(self, limit: int) -> list[Task]:
+        """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
+
+        A running task with an attempt that may still be in flight (before its `must_end_by` + 5 s) is not due.
+        """
+
+    def next_due(self, state: State) -> timedelta | None:
+        """How long until the next task of `received` or `queued` becomes due that is not yet; None: there is none."""
+
+    def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
+        """Those of the ids that are this workspace's, in any order."""
