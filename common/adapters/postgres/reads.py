@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -112,6 +111,9 @@ COUNTS: Final = " UNION ALL ".join(
     f"SELECT '{state}', count(*) FROM tasks WHERE workspace = $1::uuid AND state = '{state}'" for state in LIVE
 )
 
+SUBMITTED: Final = """t.id IN (SELECT f.task_id FROM task_events f
+    WHERE f.workspace = $1::uuid AND f.seq = 1 AND f.at {} {{}}::timestamptz)"""
+
 _RECORDS: Final = TypeAdapter(list[TaskRecord])
 _EVENTS: Final = TypeAdapter(list[EventRecord])
 
@@ -137,7 +139,7 @@ class PostgresReads:
     def resolve_id(self, workspace: UUID, ending: str) -> list[UUID]:
         """See ports.Reads."""
         digits = ending.lower().replace("-", "")
-        if not digits or not set(digits) <= set("0123456789abcdef"):
+        if not set(digits) <= set("0123456789abcdef"):
             return []
         indexed = digits[-ENDING_INDEXED:][::-1]
         return [row[0] for row in self._database.run(ENDING, str(workspace), indexed + "%", "%" + digits)]
@@ -195,8 +197,8 @@ def _chosen(filters: TaskFilter) -> tuple[str, list[str]]:
         ("t.kind = {}", filters.kind),
         ("t.tags @> ARRAY[{}]", filters.tag),
         ("t.text ILIKE {}", like),
-        ("t.id >= {}::uuid", None if filters.since is None else _first_id_of(filters.since)),
-        ("t.id < {}::uuid", None if filters.until is None else _first_id_of(filters.until)),
+        (SUBMITTED.format(">="), None if filters.since is None else filters.since.isoformat()),
+        (SUBMITTED.format("<"), None if filters.until is None else filters.until.isoformat()),
         ("t.id < {}::uuid", None if filters.before is None else str(filters.before)),
     )
     used = [(condition, param) for condition, param in wanted if param is not None]
@@ -207,9 +209,3 @@ def _chosen(filters: TaskFilter) -> tuple[str, list[str]]:
         f"SELECT t.id FROM tasks t {plan} WHERE {where} ORDER BY t.id DESC LIMIT ${len(used) + 2}::int",
         [*(plain(param) for _, param in used), str(filters.limit + 1)],
     )
-
-
-def _first_id_of(time: datetime) -> str:
-    """The lowest UUIDv7 of a time: ids are ordered by it, to the millisecond."""
-    milliseconds = max(0, min(int(time.timestamp() * 1000), 0xFFFFFFFFFFFF))
-    return str(UUID(int=milliseconds << 80))

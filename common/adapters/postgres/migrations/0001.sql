@@ -221,6 +221,7 @@ CREATE TABLE task_events (
         ('cancelled', 'running', 'cancelled'), ('cancelled', 'manual', 'cancelled')))
 );
 CREATE INDEX task_events_stream ON task_events (workspace, tx);  -- live streams read up to pg_snapshot_xmin
+CREATE INDEX task_events_submitted ON task_events (workspace, at) WHERE seq = 1;  -- since, until
 -- a shortened id, by its last eight digits backwards; here and not on tasks, whose every transition would write it again
 CREATE INDEX task_events_ending ON task_events ((reverse(right(task_id::text, 8))) text_pattern_ops) WHERE seq = 1;
 
