@@ -1,6 +1,6 @@
 """The server's answers as the command line reads them: plain JSON with names.
 
-Building the models of common/api.py costs 0.35 s, more than a whole answer may take; a test holds these to those.
+Building the models of common/api costs 0.35 s, more than a whole answer may take; a test holds these to those.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ class Event(Frozen):
     to_state: State
     at: datetime
     actor: str
-    detail: dict[str, Any] | None = None  # opaque here: the public form is common/api.py's
+    detail: dict[str, Any] | None = None  # opaque here: the public form is common/api's
     hash: str = ""
 
 

@@ -13,7 +13,7 @@ from common.core.task import Event, Failure, Json, Risk, State, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
-    """A task with all that its page shows. Nothing is masked here; common/api.py masks by role."""
+    """A task with all that its page shows. Nothing is masked here; common/views.py masks by role."""
 
     task: Task
     requested_by_name: str
