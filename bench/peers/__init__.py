@@ -1,0 +1,1 @@
+"""The neighbours, each as its own documentation sets it up: a chain of two tasks, the result stored."""
