@@ -19,31 +19,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from common import api
 from common.auth import require, sha256_of
-from common.body import pointer_token, read_json
+from common.body import read_json
 from common.claim_loop import ClaimLoop, Turn
 from common.config import Settings
 from common.core.errors import (
     AppError,
     Conflict,
-    FieldError,
-    Invalid,
-    Malformed,
     NotFound,
     TooLarge,
     Unauthenticated,
-    Unavailable,
     UnsupportedMedia,
 )
 from common.core.task import Json, Lang
-from common.i18n import t
 from common.ports import Principal
-from common.routes import API, ROUTE, FunctionName, Route
+from common.problems import problem, reader_lang
+from common.routes import ROUTE, FunctionName, Route
 from common.telemetry import configure_logging, observed, serve_metrics
 from common.wiring import Container, bootstrap
 
-PROBLEM: Final = "application/problem+json"
 BODY_METHODS: Final = frozenset({"POST", "PUT"})
 ID_ENDING: Final = 4  # hex digits at least: shorter endings are typing errors
 
@@ -269,16 +263,6 @@ def _principal(request: Request) -> Principal:
     return cast("Principal", request.state.principal)
 
 
-def reader_lang(request: Request) -> Lang:
-    """The reader's language: `?lang=`, else the first of Accept-Language that we speak, else English."""
-    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
-    for part in asked.split(","):
-        tag = part.partition(";")[0].strip().lower()[:2]
-        if tag in {"ko", "en"}:
-            return cast("Lang", tag)
-    return "en"
-
-
 def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the API's own name
     """A task's id, or a unique ending of at least 4 hex digits of one in the caller's workspace."""
     try:
@@ -302,104 +286,3 @@ Wired = Annotated[Container, Depends(_container)]
 Who = Annotated[Principal, Depends(_principal)]
 ReaderLang = Annotated[Lang, Depends(reader_lang)]
 TaskRef = Annotated[UUID, Depends(_task_ref)]
-
-
-# --- errors ---------------------------------------------------------------------------------------------------------
-
-
-def problem(request: Request, exc: Exception) -> JSONResponse:
-    """The one place where an error becomes HTTP (RFC 9457). Strangers are never quoted (I11)."""
-    known = _known(exc)
-    body = api.Problem(
-        type=f"/problems/{known.code}",
-        title=t(f"problem.{known.code}", reader_lang(request)),
-        status=known.status,
-        detail=str(known),
-        errors=[api.ProblemError(pointer=e.pointer, detail=e.detail, hint=e.hint) for e in known.errors]
-        if isinstance(known, Invalid)
-        else None,
-        state=known.state if isinstance(known, Conflict) else None,
-        digest=known.digest if isinstance(known, Conflict) else None,
-    )
-    headers = {"Retry-After": str(known.retry_after)} if known.retry_after else {}
-    if known.status == Unauthenticated.status:
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(exc, HTTPException):
-        headers |= exc.headers or {}  # a 405 says what is allowed
-    return JSONResponse(body.model_dump(mode="json", exclude_none=True), known.status, headers, media_type=PROBLEM)
-
-
-class _Stranger(AppError):
-    code = "internal"
-
-
-def _known(exc: Exception) -> AppError:
-    if isinstance(exc, AppError):
-        return exc
-    if isinstance(exc, RequestValidationError):
-        return invalid_from(exc.errors())
-    if isinstance(exc, HTTPException):
-        return _from_http(exc)
-    return _Stranger("the log has the cause")
-
-
-def _from_http(exc: HTTPException) -> AppError:
-    if exc.status_code == NotFound.status:
-        return NotFound("no such route: see /api/v1/openapi.json")
-    if exc.status_code == Malformed.status:
-        return Malformed(str(exc.detail))
-    if exc.status_code >= 500:  # noqa: PLR2004 - server errors
-        return Unavailable(str(exc.detail))
-    other = _Other(str(exc.detail))
-    other.status = exc.status_code
-    return other
-
-
-class _Other(AppError):
-    """Starlette's own refusals (405): the status is each one's."""
-
-    code = "refused"
-
-
-def invalid_from(errors: Any, root: str = "#") -> Invalid:  # noqa: ANN401 - pydantic's list of error dicts
-    """pydantic's errors with JSON pointers (`#/plan/steps/0/args`); of a query: `?name`, of a path: `{name}`."""
-    return Invalid(tuple(_field_error(error, root) for error in errors))
-
-
-HINTS: Final = {
-    "extra_forbidden": "leave it out, or look for a typing error",
-    "missing": "it is required",
-    "timezone_aware": "give a zone, e.g. 2026-11-24T09:00:00+09:00",
-    "datetime_from_date_parsing": "RFC 3339 with a zone, e.g. 2026-11-24T09:00:00+09:00",
-    "string_pattern_mismatch": "a-z first, then a-z, 0-9 and _, at most 32",
-}
-
-
-def _field_error(error: Mapping[str, Any], root: str) -> FieldError:
-    where, *path = [*error["loc"]] or ["body"]
-    if where == "query":
-        pointer = f"?{path[0] if path else ''}"
-    elif where == "path":
-        pointer = f"{{{path[0] if path else ''}}}"
-    else:
-        tail = path if where == "body" else [where, *path]
-        pointer = root + "".join(f"/{pointer_token(p)}" for p in tail)
-    detail = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        detail = "unknown field"
-    return FieldError(pointer, detail, HINTS.get(error["type"], ""))
-
-
-__all__ = [
-    "API",
-    "Function",
-    "ReaderLang",
-    "TaskRef",
-    "Turn",
-    "Who",
-    "Wired",
-    "authenticate",
-    "invalid_from",
-    "make_app",
-    "problem",
-]

@@ -148,5 +148,8 @@ class Queue(Protocol):
     def next_due(self, state: State) -> timedelta | None:
         """How long until the next task of `received` or `queued` becomes due that is not yet; None: there is none."""
 
+    def forget(self, limit: int) -> int:
+        """Retention: drop idempotency keys that are older than 7 days, at most `limit`; how many."""
+
     def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
         """Those of the ids that are this workspace's, in any order."""

@@ -22,7 +22,7 @@ class TaskRecord:
     since: datetime  # when it entered its present state
     next_check_at: datetime | None
     paused: bool
-    last_actor: str  # of the newest event
+    last_actor: str  # of the newest event: a person's name, or the function that acted
     last_note: str | None
     failure: Failure | None  # the newest
     result: Json = None  # the last step's output, when done

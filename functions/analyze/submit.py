@@ -20,8 +20,9 @@ from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
 from common.core.task import PRIORITY_DEFAULT, Failure, Json, Lang, Origin, Plan, Request, State, Task, uuid7
 from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission, TaskRecord
+from common.problems import invalid_from
 from common.views import plan_view, reasons_view, task_view
-from common.web import ReaderLang, Who, Wired, invalid_from
+from common.web import ReaderLang, Who, Wired
 from common.wiring import Container
 
 from .analysis import plan_for

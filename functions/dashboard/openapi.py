@@ -11,11 +11,11 @@ from pydantic.json_schema import models_json_schema
 
 from common import api
 from common.core.task import Json
+from common.problems import PROBLEM
 from common.routes import ROUTES, Route
 
 Schema = dict[str, Json]
 REF: Final = "#/components/schemas/{model}"
-PROBLEM: Final = "application/problem+json"
 HASH: Final = "v1:sha256:9f2c5d0e8a4b7c6d1e3f2a5b8c7d6e9f0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
 # When each is answered. A route's own list is computed from what it takes.

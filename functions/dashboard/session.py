@@ -25,7 +25,7 @@ from common.config import Settings
 from common.core.errors import Forbidden, Unavailable
 from common.core.task import Lang
 from common.ports import Principal
-from common.web import reader_lang
+from common.problems import reader_lang
 
 from .codes import SESSION_LASTS
 

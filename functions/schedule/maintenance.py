@@ -18,6 +18,7 @@ from common.telemetry import count_transitions
 
 ACTOR: Final = "schedule"
 LIMIT: Final = 200
+FORGET: Final = 1000  # a day of a thousand keyed tasks is dropped within a minute or two, and no statement is long
 ALL_WAKES: Final = ("aiw.approval.requested", "aiw.task.manual", "aiw.task.queued", "aiw.task.received")
 
 
@@ -37,6 +38,7 @@ class Maintenance:
     def turn(self) -> tuple[int, int, bool]:
         """Look at what is due: how many there were, how many moved, and whether there may be more."""
         self.budget.expire()
+        self.queue.forget(FORGET)
         due = self.queue.due(LIMIT)
         reminded = [task.id for task in due if task.state is State.MANUAL and not _cancels(task)]
         if reminded:

@@ -173,3 +173,12 @@ def test_another_workspaces_task_is_not_got(ground: Ground) -> None:
     """Every read takes a workspace; another's object is absent."""
     task = ground.submit()
     assert ground.queue.get(ground.neighbour, [task.id, fresh_id()]) == []
+
+
+def test_keys_older_than_a_week_are_dropped_and_no_others(ground: Ground) -> None:
+    """Retention: a key is kept 7 days, for whoever repeats a request; after that it costs only space."""
+    for key in ("old", "older"):
+        ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=(ground.new(),), key=key)])
+    ground.elapse(timedelta(days=7, minutes=1))
+    ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=(ground.new(),), key="new")])
+    assert [ground.queue.forget(1), ground.queue.forget(10), ground.queue.forget(10)] == [1, 1, 0]

@@ -204,7 +204,7 @@ def test_a_cancel_that_a_worker_carries_out_is_the_persons_who_asked(ground: Gro
     assert ground.apply(move(held, "cancelled", State.CANCELLED, None, "execute"))
     record = ground.reads.task(ground.home, held.id)
     assert record is not None
-    assert (record.last_actor, record.last_note) == (f"person:{ground.asks.id}", "changed my mind")
+    assert (record.last_actor, record.last_note) == (ground.asks.person.name, "changed my mind")
 
 
 def test_a_deadline_is_handed_out_as_a_duration(ground: Ground) -> None:

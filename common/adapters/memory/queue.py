@@ -145,6 +145,14 @@ class MemoryQueue(MemoryGate, MemoryApply):
             times = [r.next_check_at - now for r in self.store.tasks.values() if r.state is state and r.next_check_at]
             return min((wait for wait in times if wait > timedelta(0)), default=None)
 
+    def forget(self, limit: int) -> int:
+        """See Queue."""
+        with self.store.commit() as now:
+            old = [key for key, entry in self.store.keys.items() if entry.created_at < now - KEYS_KEPT][:limit]
+            for key in old:
+                del self.store.keys[key]
+            return len(old)
+
     def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
         """See Queue."""
         with self.store.commit() as now:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from common.adapters.memory.rows import TaskRow
@@ -12,7 +14,8 @@ from common.adapters.memory.store import MemoryStore
 from common.core.task import TERMINAL, Event, Json, OutcomeKind, State
 from common.ports import Depth, EventRecord, QueueView, TaskFilter, TaskRecord
 
-SETTLED = TERMINAL | {State.AWAITING_APPROVAL, State.MANUAL}
+PERSON: Final = re.compile(r"(?:person:)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+SETTLED: Final = TERMINAL | {State.AWAITING_APPROVAL, State.MANUAL}
 
 
 class MemoryReads:
@@ -115,7 +118,7 @@ class MemoryReads:
             since=row.since,
             next_check_at=row.next_check_at,
             paused=self.store.paused(row.workspace),
-            last_actor=newest.actor,
+            last_actor=_name_of(newest.actor, self.store),
             last_note=note if isinstance(note, str) else None,
             failure=row.failure,
             result=by_hand if newest.kind == "resolved" else done.get(last),
@@ -129,10 +132,9 @@ class MemoryReads:
 
 
 def _name_of(actor: str, store: MemoryStore) -> str:
-    kind, _, person = actor.partition(":")
-    if kind != "person":
-        return actor
-    return store.people.get(UUID(person), actor)
+    """A person's name; a part of the system is called as it is."""
+    match = PERSON.fullmatch(actor)
+    return store.people.get(UUID(match[1]), actor) if match else actor
 
 
 def _fits(row: TaskRow, filters: TaskFilter) -> bool:

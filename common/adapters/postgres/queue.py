@@ -58,6 +58,6 @@ class PostgresQueue:
         """See ports.Queue."""
         return tasks_from(self._database.run(leases.GET, str(workspace), uuids(ids)))
 
-    def forget(self, limit: int = 1000) -> int:
-        """Retention: remove idempotency keys older than 7 days, at most `limit`; how many."""
+    def forget(self, limit: int) -> int:
+        """See ports.Queue."""
         return len(self._database.run(intake.FORGET, str(limit)))

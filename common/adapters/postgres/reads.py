@@ -51,7 +51,7 @@ def _record(*, outputs: bool) -> str:
 SELECT json_build_object('task', {task_json(outputs=outputs)}, 'requested_by_name',
     coalesce((SELECT q.name FROM people q WHERE q.id = t.requested_by), t.requested_by::text),
     'created_at', f.at, 'finished_at', t.finished_at, 'since', e.at, 'next_check_at', t.next_check_at,
-    'paused', {PAUSED}, 'last_actor', e.actor, 'last_note', e.detail -> 'note',
+    'paused', {PAUSED}, 'last_actor', {ACTOR_NAME}, 'last_note', e.detail -> 'note',
     'failure', (SELECT x.detail -> 'failure' FROM task_events x WHERE x.task_id = t.id
         AND x.detail -> 'failure' IS NOT NULL ORDER BY x.seq DESC LIMIT 1),
     -- a task closed by hand has the result that a person gave

@@ -7,8 +7,7 @@ CREATE TYPE risk AS ENUM ('low', 'medium', 'high', 'critical');  -- ordered: the
 CREATE TABLE meta (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     schema_version int NOT NULL,
-    min_code int NOT NULL,  -- code that knows no schema from this one on must not run
-    last_maintenance_at timestamptz
+    min_code int NOT NULL  -- code that knows no schema from this one on must not run
 );
 
 -- Who ----------------------------------------------------------------------------------------------------------------
@@ -395,6 +394,5 @@ GRANT INSERT, UPDATE (version, value, locked_at) ON settings TO aiw_app;
 GRANT INSERT ON setting_versions, people TO aiw_app;
 GRANT INSERT, DELETE, UPDATE (role) ON memberships TO aiw_app;
 GRANT INSERT, UPDATE (revoked_at) ON tokens TO aiw_app;
-GRANT UPDATE (last_maintenance_at) ON meta TO aiw_app;
 
 INSERT INTO meta (schema_version, min_code) VALUES (1, 1);
