@@ -13,8 +13,9 @@ from common.claim_loop import Turn
 from common.web import Function, ReaderLang, Wired, make_app
 from common.wiring import Container
 
+from .context import Means
 from .recorder import Recorder
-from .run import Means, Runner
+from .run import Runner
 
 WAKE: Final = ("aiw.task.queued",)
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.actions.catalogue import Catalogue
-from common.actions.contract import Generated, HttpRequest, HttpResponse, Model
 from common.claim_loop import Turn, left_behind
-from common.core.after_step import Began, Done, Limits, NotDone, Outcome, Unknown, after_step
+from common.core.after_step import Began, Done, Outcome, after_step
 from common.core.lifecycle import NextStep, Transition, move
 from common.core.policy import Policy
-from common.core.task import Json, Lang, State, Step, Task
-from common.ports import Begun, Clock, Http, NotBegun, Queue, Refusal, Workspace
+from common.core.task import Json, State, Step, Task
+from common.ports import Begun, NotBegun, Refusal
 from common.telemetry import count_attempt, count_refusal
 
+from .context import Means, StepContext
 from .prepare import ACTOR, Free, Want, after_refusal, prepare
 from .recorder import InlineRecorder, Recorder, Settled
 
@@ -28,60 +26,6 @@ POLICY_SECONDS: Final = (
     1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round
 )
 POLICY_ROUNDS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class StepContext:
-    """The means of one running action (common.actions.contract.Context)."""
-
-    task: Task
-    policy: Policy
-    idempotency_key: str
-    ends_at: float  # on the monotonic clock
-    clock: Clock
-    http: Http
-    model: Model
-
-    @property
-    def lang(self) -> Lang:
-        """The task's language."""
-        return self.task.request.lang
-
-    def remaining(self) -> float:
-        """See Context."""
-        return max(0.0, self.ends_at - self.clock.monotonic())
-
-    def send(self, request: HttpRequest) -> HttpResponse:
-        """See Context."""
-        return self.http.send(request, self.policy)
-
-    def function_url(self, name: str) -> str:
-        """See Context."""
-        return self.policy.functions[name].url
-
-    def generate(
-        self, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
-    ) -> Generated | NotDone | Unknown:
-        """See Context."""
-        return self.model.generate(self.task, prompt, max_tokens, schema)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a runner works with."""
-
-    queue: Queue
-    workspace: Workspace
-    catalogue: Catalogue
-    http: Http
-    clock: Clock
-    model: Model
-    limits: Callable[[], Limits]
-    worker: str
-    lease: timedelta = timedelta(seconds=60)
-    claim_tasks: int = 100
-    effect_threads: int = 32
-    result_bytes: int = 1_000_000
 
 
 class Runner:

@@ -27,8 +27,9 @@ from common.core.task import Failure, Risk, Step
 from common.ports import Added, Answer, CallRequest, NotAnswered, Principal, Question, Submission, Usage
 from common.wiring import Container
 from functions.analyze.analysis import Analyst, Means as AnalystMeans
+from functions.execute.context import Means as RunnerMeans
 from functions.execute.recorder import InlineRecorder
-from functions.execute.run import Means as RunnerMeans, Runner
+from functions.execute.run import Runner
 from functions.schedule.maintenance import Maintenance
 from tests.simulator.doing import MOVES
 from tests.simulator.far_side import Act, FarSide, name_of
@@ -48,12 +49,34 @@ class Crash(BaseException):
     """A process dies here: nothing catches it, nothing is tidied up."""
 
 
+class Numbered(Future[T]):
+    """A future that sets keep in the order of submission: a history is the same each time."""
+
+    def __init__(self, number: int) -> None:
+        """`number`: which one it is."""
+        super().__init__()
+        self._number = number
+
+    def __hash__(self) -> int:
+        """Its number."""
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        """Itself only."""
+        return self is other
+
+
 class Inline(Executor):
     """Runs what is submitted at once; a crash goes through it as it goes through a process."""
 
+    def __init__(self) -> None:
+        """Nothing submitted yet."""
+        self._submitted = 0
+
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 - Executor's own
         """See Executor."""
-        future: Future[T] = Future()
+        self._submitted += 1
+        future: Numbered[T] = Numbered(self._submitted)
         future.set_result(fn(*args, **kwargs))
         return future
 
