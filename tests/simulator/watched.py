@@ -92,6 +92,10 @@ class WatchedQueue:
         """See Queue."""
         return self.inner.next_due(state)
 
+    def forget(self, limit: int) -> int:
+        """See Queue."""
+        return self.inner.forget(limit)
+
     def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
         """See Queue."""
         return self.inner.get(workspace, ids)
