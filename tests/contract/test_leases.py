@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from common.core.lifecycle import move
+from common.core.lifecycle import Ask, move
 from common.core.task import State
-from tests.contract.ground import DAY, LEASE, Ground, lease_lost, not_done, retry, succeeded, unknown
+from tests.contract.ground import DAY, LEASE, Ground, gave_up, lease_lost, not_done, retry, succeeded, unknown
 
 
 def test_a_claim_leases_the_task_and_leaves_one_event(ground: Ground) -> None:
@@ -195,6 +195,22 @@ def test_a_cancelled_task_that_is_put_back_is_claimed_at_once(ground: Ground) ->
     assert ground.apply(retry(held, seconds=300, ended=not_done(number=begun.number)))
     [again] = ground.queue.claim(State.QUEUED, "b", 10, LEASE)
     assert again.cancel_requested
+
+
+@pytest.mark.parametrize("target", [State.AWAITING_APPROVAL, State.MANUAL])
+def test_a_cancel_request_is_looked_at_wherever_the_task_goes(ground: Ground, target: State) -> None:
+    """I9: the worker did not know of it, so maintenance must, and now: not at the reminder of tomorrow."""
+    held = ground.running()
+    assert ground.queue.request_cancel(ground.home, held.id, None, "person")
+    ask = Ask(digest="v1:sha256:" + "a" * 64, requested_by=ground.asks.id, expires_in=DAY)
+    change = (
+        gave_up(held)
+        if target is State.MANUAL
+        else move(held, "approval_needed", State.AWAITING_APPROVAL, DAY, "execute", ask=ask)
+    )
+    assert ground.apply(change)
+    assert held.id in ground.due_ids()
+    assert ground.get(held.id).cancel_requested
 
 
 def test_a_cancel_that_a_worker_carries_out_is_the_persons_who_asked(ground: Ground) -> None:

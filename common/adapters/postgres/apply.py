@@ -92,7 +92,7 @@ WITH wanted AS MATERIALIZED (
             j.by, j.lease_no, sha256(convert_to(j.said, 'UTF8')), j.event_head),
         next_check_at = CASE
             WHEN j.check_in IS NULL THEN NULL
-            WHEN j.target IN ('queued', 'received') AND j.cancel_requested_at IS NOT NULL THEN j.now
+            WHEN j.cancel_requested_at IS NOT NULL THEN j.now  -- whoever looks at it carries the request out
             WHEN j.target = 'queued' THEN
                 least(greatest(j.now + j.check_in * interval '1 s', j.not_before), j.deadline)
             WHEN j.target IN ('received', 'awaiting_approval') THEN least(j.now + j.check_in * interval '1 s',
