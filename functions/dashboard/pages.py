@@ -1,15 +1,11 @@
-"""The pages that show: the list, a task, the inbox, settings, people, recipes, the contract."""
+"""The pages that show: a task, settings, people, recipes, the contract; the lists are beside this."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal
-from uuid import UUID
+from typing import Final
 
-from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse
-from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
@@ -17,12 +13,13 @@ from common import api
 from common.analysis.recipes import RECIPES
 from common.auth import ROLES, reaches, require
 from common.core.errors import NotFound
-from common.core.task import RISKS, TERMINAL, Attempt, Json, Lang, OutcomeKind, Risk, State, Step, Task
-from common.ports import Approval, Principal, TaskFilter, TaskRecord
+from common.core.task import RISKS, TERMINAL, Attempt, Json, Lang, State, Task
+from common.ports import Approval, Principal, TaskRecord
 from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 
-from . import admin, forms, setting_forms, sign_in, tasks
+from . import admin, forms, setting_forms, sign_in, task_lists, tasks
+from .lines import steps_of, title_of, waiting
 from .live import READY, Feed, Serving
 from .openapi import document
 from .page_route import Reading, new_router
@@ -31,227 +28,10 @@ from .session import Reader, base_of, page_lang
 
 router = new_router()
 router.routes.extend(sign_in.router.routes)
+router.routes.extend(task_lists.router.routes)
 router.routes.extend(forms.router.routes)
 
-PAGE: Final = 30
-INBOX_PAGES: Final = 5  # of 200 each: whoever has more waiting than that sees the oldest thousand
-IN_PROGRESS: Final = (State.RECEIVED, State.ANALYZING, State.QUEUED, State.RUNNING)
-TABS: Final = (
-    ("all", ()),
-    ("progress", IN_PROGRESS),
-    ("approval", (State.AWAITING_APPROVAL,)),
-    ("person", (State.MANUAL,)),
-    ("succeeded", (State.SUCCEEDED,)),
-    ("cancelled", (State.CANCELLED,)),
-)
 STATIC_FILES: Final = frozenset({"app.css", "app.js", "icon.svg"})
-
-
-# --- what the templates show ------------------------------------------------------------------------------------------
-
-
-class ListQuery(BaseModel):
-    """The list's filters as a form sends them: an empty field narrows nothing, a strange one neither."""
-
-    state: list[State] = Field(default_factory=list)
-    risk: Literal["", "low", "medium", "high", "critical"] = ""
-    kind: str = Field(default="", max_length=100)
-    tag: str = Field(default="", max_length=64)
-    q: str = Field(default="", max_length=200)
-    cursor: str = ""
-
-    def asked(self) -> api.TaskQuery:
-        """The same as the API's query."""
-        return api.TaskQuery(
-            limit=PAGE,
-            cursor=self.cursor or None,
-            state=self.state,
-            risk=Risk(self.risk) if self.risk else None,
-            kind=self.kind or None,
-            tag=self.tag or None,
-            q=self.q or None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A task in a list."""
-
-    task: api.Task
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """A filter by state. `count` None: not counted, since it only grows."""
-
-    name: str
-    url: str
-    count: int | None
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StepLine:
-    """A step of the plan, and how far it is. `sentence` None: not for this reader."""
-
-    id: str
-    action: str
-    sentence: str | None
-    status: str  # done, unknown, failed, running, next
-    attempts: int
-    has_result: bool
-
-
-def title_of(task: Task, reader: Reader, wired: Wired, lang: Lang) -> str:
-    """What a task is called: its text, else what its plan does first."""
-    if task.request.text:
-        return task.request.text
-    if task.plan is None:
-        return task.id.hex[-8:]
-    # What makes it risky says more than what comes first.
-    riskiest = next((reason.step for reason in task.plan.reasons if reason.step), None)
-    step = next((s for s in task.plan.steps if s.id == riskiest), task.plan.steps[0])
-    return wired.catalogue.sentence(step, lang) if reaches(reader.who.role, "operator") else step.action
-
-
-def lines_of(records: list[TaskRecord], reader: Reader, wired: Wired, lang: Lang) -> list[Line]:
-    """Tasks as a list shows them."""
-    return [Line(task_view(r, reader.who.role, lang), title_of(r.task, reader, wired, lang)) for r in records]
-
-
-def steps_of(task: Task, reader: Reader, wired: Wired, lang: Lang) -> list[StepLine]:
-    """The plan's steps."""
-    full = reaches(reader.who.role, "operator")
-    return [
-        StepLine(
-            step.id,
-            step.action,
-            wired.catalogue.sentence(step, lang) if full else None,
-            _status(task, step),
-            len(task.attempts_of(step.id)),
-            step.id in task.done and full,
-        )
-        for step in (task.plan.steps if task.plan else ())
-    ]
-
-
-def _status(task: Task, step: Step) -> str:
-    if step.id in task.done:
-        return "done"
-    tries = task.attempts_of(step.id)
-    if tries and tries[-1].outcome is OutcomeKind.UNKNOWN:
-        return "unknown"
-    if tries and tries[-1].outcome is None:
-        return "running"
-    return "failed" if tries else "next"
-
-
-# --- lists ------------------------------------------------------------------------------------------------------------
-
-
-@router.get("/")
-def tasks_page(request: Request, wired: Wired, reader: Reading, query: Annotated[ListQuery, Query()]) -> Response:
-    """The list, with its filters in the address."""
-    return list_page(request, wired, reader, query)
-
-
-def list_page(
-    request: Request,
-    wired: Wired,
-    reader: Reader,
-    query: ListQuery,
-    *,
-    draft: str = "",
-    preview: api.Preview | None = None,
-) -> Response:
-    """The list; `draft` and `preview`: a text that was only looked at."""
-    lang = page_lang(request)
-    records, following = tasks.page_of(query.asked(), reader.who, wired)
-    counts = wired.reads.counts(reader.who.workspace)
-    return render(
-        request,
-        wired,
-        "tasks.html",
-        reader,
-        lines=lines_of(records, reader, wired, lang),
-        tabs=_tabs(request, query, counts),
-        query=query,
-        risks=RISKS,
-        filtered=bool(query.q or query.kind or query.tag or query.risk or query.state),
-        narrowed=bool(query.kind or query.tag or query.risk),
-        next_url=_with(request, cursor=following) if following else None,
-        first_url=_without(request, "cursor") if query.cursor else None,
-        inbox=_waiting(counts),
-        draft=draft,
-        preview=preview,
-    )
-
-
-def _with(request: Request, **changed: object) -> str:
-    return f"?{request.url.remove_query_params('lang').include_query_params(**changed).query}"
-
-
-def _without(request: Request, *names: str) -> str:
-    return f"?{request.url.remove_query_params([*names, 'lang']).query}"
-
-
-def _tabs(request: Request, query: ListQuery, counts: dict[State, int]) -> list[Tab]:
-    tabs = []
-    for name, states in TABS:
-        plain = _without(request, "cursor", "state")
-        url = plain + "".join(
-            f"{'' if plain.endswith('?') and i == 0 else '&'}state={s.value}" for i, s in enumerate(states)
-        )
-        live = [s for s in states if s not in TERMINAL]
-        count = sum(counts.get(s, 0) for s in live) if live else None
-        tabs.append(Tab(name, url, count, set(states) == set(query.state)))
-    return tabs
-
-
-def _waiting(counts: dict[State, int]) -> int:
-    return counts.get(State.AWAITING_APPROVAL, 0) + counts.get(State.MANUAL, 0)
-
-
-@router.post("/preview")
-async def preview_page(request: Request, wired: Wired, forward: forms.Forwarding) -> Response:
-    """What would be done with the box's text; nothing is stored."""
-    body = forms.request_of(await forward.form(), forward)
-    answer = await forward.send("preview", body)
-    if not answer.good:
-        return forward.back("/", answer, "")
-    preview = api.Preview.model_validate(answer.body)
-
-    def page() -> Response:
-        return list_page(request, wired, forward.reader, ListQuery(), draft=str(body["text"]), preview=preview)
-
-    return await run_in_threadpool(page)
-
-
-@router.get("/inbox")
-def inbox_page(request: Request, wired: Wired, reader: Reading) -> Response:
-    """What waits for a person, the oldest first."""
-    lang = page_lang(request)
-    found: list[TaskRecord] = []
-    before: UUID | None = None
-    for _ in range(INBOX_PAGES):
-        states = (State.AWAITING_APPROVAL, State.MANUAL)
-        page = wired.reads.tasks(reader.who.workspace, TaskFilter(states=states, before=before, limit=200))
-        found += page[:200]
-        if len(page) <= 200:  # noqa: PLR2004 - the limit above
-            break
-        before = found[-1].task.id
-    found.sort(key=lambda record: record.since)
-    waiting = lines_of(found, reader, wired, lang)
-    return render(
-        request,
-        wired,
-        "inbox.html",
-        reader,
-        approvals=[line for line in waiting if line.task.state is State.AWAITING_APPROVAL],
-        people=[line for line in waiting if line.task.state is State.MANUAL],
-        inbox=len(found),
-    )
 
 
 # --- one task ---------------------------------------------------------------------------------------------------------
@@ -279,7 +59,7 @@ def task_page(request: Request, wired: Wired, reader: Reading, id: TaskRef) -> R
         can_retry=task.plan is not None and task.unknown_effect is None,
         can_reanalyze=task.request.text is not None and task.unknown_effect is None,
         has_result=record.has_result,
-        inbox=_waiting(wired.reads.counts(who.workspace)),
+        inbox=waiting(wired.reads.counts(who.workspace)),
     )
 
 
@@ -334,7 +114,7 @@ def settings_page(request: Request, wired: Wired, reader: Reading) -> Response:
         typed=setting_forms.shown,
         choice_of=setting_forms.choice_of,
         risks=RISKS,
-        inbox=_waiting(wired.reads.counts(reader.who.workspace)),
+        inbox=waiting(wired.reads.counts(reader.who.workspace)),
     )
 
 
@@ -356,7 +136,7 @@ def people_page(request: Request, wired: Wired, reader: Reader, once: dict[str, 
         tokens=admin.list_tokens(reader.who, wired).items,
         roles=ROLES,
         once=once,
-        inbox=_waiting(wired.reads.counts(reader.who.workspace)),
+        inbox=waiting(wired.reads.counts(reader.who.workspace)),
     )
 
 
@@ -376,7 +156,7 @@ async def shown_once(request: Request, wired: Wired, forward: forms.Forwarding, 
 @router.get("/recipes")
 def recipes_page(request: Request, wired: Wired, reader: Reading) -> Response:
     """What can be asked for without a model."""
-    inbox = _waiting(wired.reads.counts(reader.who.workspace))
+    inbox = waiting(wired.reads.counts(reader.who.workspace))
     return render(request, wired, "recipes.html", reader, recipes=[r.id for r in RECIPES], inbox=inbox)
 
 
