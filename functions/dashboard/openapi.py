@@ -36,6 +36,9 @@ CONFLICTING: Final = frozenset(
     {"put_setting", "add_person", "remove_person"}
 )  # besides everything that is done to a task
 
+# Their body names a person, who may be nobody's here.
+NAMING_A_PERSON: Final = frozenset({"add_token", "sign_in_code"})
+
 ID: Final[Schema] = {
     "name": "id",
     "in": "path",
@@ -264,6 +267,8 @@ def _codes(route: Route) -> list[int]:
         codes |= {404, 422}
     if route.body is not None:
         codes |= {400, 413, 415, 422}
+    if route.name in NAMING_A_PERSON:
+        codes.add(404)
     if route.query is not None or route.name in HEADERS:
         codes.add(422)
     if "/tasks/{" in route.path or route.name == "submit" or route.name in CONFLICTING:
