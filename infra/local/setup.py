@@ -91,6 +91,8 @@ def _server_version(database_url: str) -> str:
     """The server's own version, e.g. 18.6."""
     import sqlalchemy  # noqa: PLC0415 - as above
 
-    engine = sqlalchemy.create_engine(database_url, poolclass=sqlalchemy.NullPool)
+    from common.adapters.postgres.connection import url_of  # noqa: PLC0415 - as above
+
+    engine = sqlalchemy.create_engine(url_of(database_url), poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         return str(connection.scalar(sqlalchemy.text("SHOW server_version"))).partition(" ")[0]
