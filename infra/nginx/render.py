@@ -109,7 +109,11 @@ http {{
 
     server {{
         listen 127.0.0.1:{door.port} backlog=1024;
-        location / {{ proxy_pass http://$aiw_function; }}
+        location / {{
+            # uvicorn's parser knows no other methods, and answers them with plain text.
+            if ($request_method !~ "^(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS)$") {{ return 405; }}
+            proxy_pass http://$aiw_function;
+        }}
 {by_name}
 {problems}
     }}

@@ -252,8 +252,12 @@ def test_another_content_type_is_refused(untouched: Product, media: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("DELETE", "/tasks"), ("PUT", "/tasks"), ("PATCH", "/tasks"), ("GET", "/preview")]
-)
+    ("method", "path"),
+    [
+        ("DELETE", "/tasks"), ("PUT", "/tasks"), ("PATCH", "/tasks"), ("GET", "/preview"), ("TRACE", "/tasks"),
+        ("PURGE", "/tasks"), ("HELLO", "/tasks"),
+    ],
+)  # fmt: skip
 def test_a_wrong_method_is_refused(untouched: Product, method: str, path: str) -> None:
     """405, and which methods are allowed."""
     said = untouched.ask(method, API + path)
