@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bench.peers.running import PEERS, Peer, Running
 from bench.report import MEGABYTE, Figure, Report
 from bench.stack import Stack
 
+SETTLE_SECONDS: Final = 5.0  # the last wakes, and what a vacuum does after a load
 WARM_UP: Final = 1000  # tasks: statements are prepared, pools are open, caches are filled
 
 
@@ -68,27 +70,21 @@ def run(length: Length) -> Report:
     with Stack() as stack:
         say(f"the stack takes work after {stack.seconds_to_start:.1f} s")
         acknowledged = warm_up(stack)
-        still = product.idle(stack, length.idle_seconds)
-        idle = {name: (still.cpu.get(name, 0.0), size / MEGABYTE) for name, size in still.pss.items()}
-        idle = {**idle, **{name: (cpu, 0.0) for name, cpu in still.cpu.items() if name not in idle}}
         chosen = [peer for peer in PEERS if peer.name in length.peers]
         for number in range(length.rounds):
             say(f"round {number + 1} of {length.rounds}")
             acknowledged += one_round(stack, length, ours)
             for peer in chosen:
                 peer_round(stack, length, peer, peers.setdefault(peer.name, Rounds()))
-        ours.add("idle_cpu", sum(still.cpu.values()))
-        ours.add("pss", sum(still.pss.values()) / MEGABYTE)
         product.check(stack, acknowledged)
+        idle = rest(stack, length, ours)
         if length.finished:
             say(f"{length.finished:,} finished tasks more: {seed.finished_tasks(stack, length.finished):.0f} s")
             warm_up(stack)
             for number in range(length.rounds):
                 say(f"with {length.finished:,}: round {number + 1} of {length.rounds}")
                 one_round(stack, length, million)
-            still = product.idle(stack, length.idle_seconds)
-            million.add("idle_cpu", sum(still.cpu.values()))
-            million.add("pss", sum(still.pss.values()) / MEGABYTE)
+            rest(stack, length, million)
     burning(length, ours)
     figures = ours.done()
     theirs = {name: rounds.done() for name, rounds in peers.items()}
@@ -102,6 +98,16 @@ def run(length: Length) -> Report:
         client=ours.client,
         idle=idle,
     )
+
+
+def rest(stack: Stack, length: Length, rounds: Rounds) -> dict[str, tuple[float, float]]:
+    """What it takes with nothing to do, after it had much: % of a core and MB, by part."""
+    time.sleep(SETTLE_SECONDS)
+    still = product.idle(stack, length.idle_seconds)
+    rounds.add("idle_cpu", sum(still.cpu.values()))
+    rounds.add("pss", sum(still.pss.values()) / MEGABYTE)
+    names = sorted(still.cpu.keys() | still.pss.keys())
+    return {name: (still.cpu.get(name, 0.0), still.pss.get(name, 0) / MEGABYTE) for name in names}
 
 
 def warm_up(stack: Stack) -> int:
@@ -151,8 +157,8 @@ def burning(length: Length, rounds: Rounds) -> None:
             without = product.by_arrays(stack, max(400, int(pilot.rate * length.seconds)), burn.plan(numbers, 0))
             pilot = product.by_arrays(stack, 200, burn.plan(numbers, filters))
             burnt = product.by_arrays(stack, max(200, int(pilot.rate * length.seconds)), burn.plan(numbers, filters))
-            # Each core has this much of a task's work more, and there are two of them.
-            allowed = 1 / (1 / without.rate + seconds / min(2, os.cpu_count() or 1))
+            # The time of a task without, and the time that all cores together need for burning.
+            allowed = 1 / (1 / without.rate + 1 / burn.capacity(numbers, filters, length.seconds / 2))
             rounds.add("unburnt", without.rate)
             rounds.throughput("burn", burnt)
             rounds.add("burn_of_allowed", burnt.rate / allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -83,6 +84,8 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         """End the workers."""
+        # Results that nobody waits for say goodbye to their server, which may be gone later.
+        gc.collect()
         if self._workers is not None:
             self._workers.send_signal(signal.SIGTERM)
             try:
