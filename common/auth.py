@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections import OrderedDict
 from typing import Final
@@ -15,11 +16,32 @@ KEPT_SECONDS: Final = (
     3.0  # a look-up costs a request about 0.1 ms of PostgreSQL; a revoked token reads that long at most
 )
 KEPT_TOKENS: Final = 1000
+# Crockford's base 32: no I, L, O, U, so that a code can be read out over a telephone.
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_LENGTH: Final = 8  # 40 bits: at the overall limit below, 600 guesses in a code's ten minutes are 1 in 10^9
+ALIKE: Final = str.maketrans("OIL", "011")
 
 
 def sha256_of(secret: str) -> str:
     """What is stored of a token's secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_secret() -> str:
+    """A token's or session's secret: 256 bits."""
+    return f"aiw_{secrets.token_urlsafe(32)}"
+
+
+def new_code() -> str:
+    """A sign-in code as it is shown: `7F3K-QM2P`."""
+    drawn = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+    return f"{drawn[:4]}-{drawn[4:]}"
+
+
+def code_hash(code: str) -> str:
+    """What is stored of a code, however it was typed: small letters, blanks, no dash, O for 0."""
+    typed = "".join(char for char in code.upper()[:64] if char.isalnum())
+    return sha256_of(f"sign-in:{typed.translate(ALIKE)}")
 
 
 def reaches(role: Role, needed: Role) -> bool:

@@ -29,9 +29,8 @@ PROBLEM: Final = "application/problem+json"
 
 
 def reader_lang(request: Request) -> Lang:
-    """The reader's language: `?lang=`, else the first of Accept-Language that we speak, else English."""
-    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
-    for part in asked.split(","):
+    """The reader's language: the first of Accept-Language that we speak, else English."""
+    for part in request.headers.get("accept-language", "").split(","):
         tag = part.partition(";")[0].strip().lower()[:2]
         if tag in {"ko", "en"}:
             return cast("Lang", tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
@@ -73,4 +74,5 @@ class Waits:
             self._answer(await run_in_threadpool(self._reads.settled, list(self._waited)))
             await asyncio.sleep(0)  # let those that were answered leave
             if self._waited:
-                await asyncio.wait([asyncio.create_task(self._woken.wait())], timeout=LOOK_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)

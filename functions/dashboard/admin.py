@@ -10,14 +10,12 @@ from uuid import UUID
 from fastapi import Header, Response
 
 from common import api
-from common.auth import sha256_of
+from common.auth import code_hash, new_code, new_secret, sha256_of
 from common.core.errors import Conflict, FieldError, Invalid, NotFound
 from common.core.installation import SETTINGS, parse_setting
 from common.core.task import State
 from common.ports import WAKE_KINDS, Principal, SettingRow, TokenRow
 from common.web import Who, Wired
-
-from .codes import code_hash, new_code, new_secret
 
 CODE_LASTS: Final = timedelta(minutes=10)
 VERSION: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')

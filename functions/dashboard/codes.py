@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from common.auth import sha256_of
+from common.auth import code_hash, new_secret, sha256_of
 from common.core.errors import TooMany
 from common.ports import Clock, People, Principal
 
 SESSION_LASTS: Final = timedelta(days=30)
-# Crockford's base 32: no I, L, O, U, so that a code can be read out over a telephone.
-ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-CODE_LENGTH: Final = 8  # 40 bits: at the overall limit below, 600 guesses in a code's ten minutes are 1 in 10^9
-ALIKE: Final = str.maketrans("OIL", "011")
 
 WINDOW_SECONDS: Final = 60.0
 TRIES_EACH: Final = 10  # of one address in a window
 TRIES_ALL: Final = 60  # of everybody: an address can be forged, the sum cannot
 ADDRESSES_KEPT: Final = 10_000
-
-
-def new_secret() -> str:
-    """A token's or session's secret: 256 bits."""
-    return f"aiw_{secrets.token_urlsafe(32)}"
-
-
-def new_code() -> str:
-    """A sign-in code as it is shown: `7F3K-QM2P`."""
-    drawn = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
-    return f"{drawn[:4]}-{drawn[4:]}"
-
-
-def code_hash(code: str) -> str:
-    """What is stored of a code, however it was typed: small letters, blanks, no dash, O for 0."""
-    typed = "".join(char for char in code.upper()[:64] if char.isalnum())
-    return sha256_of(f"sign-in:{typed.translate(ALIKE)}")
 
 
 @dataclass

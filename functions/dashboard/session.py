@@ -152,10 +152,10 @@ def check_csrf(reader: Reader, given: object) -> None:
 
 def page_lang(request: Request) -> Lang:
     """`?lang=`, else what was chosen before, else the browser's."""
-    if request.query_params.get("lang") in {"ko", "en"}:
-        return reader_lang(request)
-    chosen = request.cookies.get(LANG_COOKIE)
-    return cast("Lang", chosen) if chosen in {"ko", "en"} else reader_lang(request)
+    for chosen in (request.query_params.get("lang"), request.cookies.get(LANG_COOKIE)):
+        if chosen in {"ko", "en"}:
+            return cast("Lang", chosen)
+    return reader_lang(request)
 
 
 def put_flash(response: Response, settings: Settings, flash: Flash) -> None:

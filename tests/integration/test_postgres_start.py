@@ -12,17 +12,16 @@ from datetime import timedelta
 
 import pytest
 
-from common.adapters.postgres.bootstrap import code_hash, first_start, sign_in_code
+from common.adapters.postgres.bootstrap import first_start, sign_in_code
 from common.adapters.postgres.connection import SCHEMA, Database
-from common.adapters.postgres.documents import sha256
 from common.adapters.postgres.migrations import migrate
 from common.adapters.postgres.people import PostgresPeople
 from common.adapters.postgres.workspace import PostgresWorkspace
+from common.auth import code_hash, sha256_of
 from common.config import Settings
 from common.core.errors import Invalid, SchemaTooNew, SchemaTooOld, StoreUnavailable
 from common.core.policy import Host
 from common.core.task import Risk
-from functions.dashboard.codes import code_hash as typed_code_hash
 from tests.postgres import Server, clone, ground_on
 
 VERSION = f"{SCHEMA:04d}"
@@ -98,7 +97,7 @@ def test_a_fresh_installation_has_one_admin_and_the_environments_settings(empty:
     assert first.admin_token.startswith("aiw_")
     assert (again.admin_token, again.workspace, again.person) == (None, first.workspace, first.person)
     with contextlib.closing(Database(empty, "aiw_app", 1)) as database:
-        principal = PostgresPeople(database).principal(sha256(first.admin_token))
+        principal = PostgresPeople(database).principal(sha256_of(first.admin_token))
         assert principal is not None
         assert (principal.person, principal.role) == (first.person, "admin")
         policy = PostgresWorkspace(database).policy(first.workspace)
@@ -119,7 +118,7 @@ def test_a_sign_in_code_works_as_it_is_typed(empty: str) -> None:
     migrate(empty)
     first_start(empty, Settings())
     code = sign_in_code(empty)
-    assert typed_code_hash(f" {code.lower()} ") == code_hash(code)
+    assert code_hash(f" {code.lower()} ") == code_hash(code)
     with contextlib.closing(Database(empty, "aiw_app", 1)) as database:
         people = PostgresPeople(database)
         assert people.redeem(code_hash(code), "5" * 64, timedelta(days=1)) is not None

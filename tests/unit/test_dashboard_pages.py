@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from common.auth import sha256_of
+from common.auth import code_hash, sha256_of
 from common.core import errors
 from common.core.installation import parse_setting
 from common.core.lifecycle import KINDS
@@ -20,7 +20,6 @@ from common.core.task import RISKS, State
 from common.i18n import catalogue
 from common.routes import FUNCTIONS, FunctionName
 from functions.dashboard import rendering
-from functions.dashboard.codes import code_hash
 from functions.dashboard.handler import app
 from functions.dashboard.session import Flash, put_flash, take_flash
 from functions.dashboard.setting_forms import shown, typed

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from common.adapters.postgres.connection import Database, Session
-from common.adapters.postgres.documents import foreign, sha256
+from common.adapters.postgres.documents import foreign
 from common.adapters.postgres.people import PostgresPeople
+from common.auth import code_hash, new_code, new_secret, sha256_of
 from common.config import Settings
 from common.core.errors import Conflict
 from common.core.installation import parse_setting
@@ -19,7 +19,6 @@ from common.core.task import Json
 WORKSPACE: Final = "main"
 PERSON: Final = "admin"
 CODE_LASTS: Final = timedelta(minutes=10)
-CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: nothing to misread
 BOOTSTRAP_LOCK: Final = "1634301697"  # one first start at a time in a database
 
 FIRST_ADMIN: Final = """
@@ -50,22 +49,6 @@ class FirstStart:
     person: UUID
 
 
-def new_secret() -> str:
-    """A token's secret: `aiw_` and 32 random bytes, 43 characters."""
-    return "aiw_" + secrets.token_urlsafe(32)
-
-
-def new_code() -> str:
-    """A sign-in code such as 7F3K-QM2P: 40 random bits, good for ten minutes behind a rate limit."""
-    drawn = "".join(secrets.choice(CROCKFORD) for _ in range(8))
-    return f"{drawn[:4]}-{drawn[4:]}"
-
-
-def code_hash(code: str) -> str:
-    """What is stored of a code: the hash that the sign-in page makes of it, however it is typed there."""
-    return sha256("sign-in:" + code.replace("-", ""))
-
-
 def first_start(database_url: str, settings: Settings) -> FirstStart:
     """Make the first workspace, admin and token, and store the environment's settings; later: say who they are.
 
@@ -79,7 +62,7 @@ def first_start(database_url: str, settings: Settings) -> FirstStart:
         known = session.run(FIRST_ADMIN)
         if known:
             return FirstStart(None, known[0][0], known[0][1])
-        [[workspace, person]] = session.run(MAKE, WORKSPACE, PERSON, sha256(secret))
+        [[workspace, person]] = session.run(MAKE, WORKSPACE, PERSON, sha256_of(secret))
         for name, value in values.items():
             session.run(SET_INSTALLATION, name, foreign(value))
         return FirstStart(secret, workspace, person)

@@ -8,7 +8,6 @@ has none. In plain text columns (notes, failures, actors) a NUL becomes U+FFFD t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -105,8 +104,3 @@ def plan_fields(plan: Plan | None) -> dict[str, object]:
 def uuids(ids: Sequence[UUID]) -> str:
     """Ids as the text of a PostgreSQL array, for `$1::uuid[]`."""
     return "{" + ",".join(map(str, ids)) + "}"
-
-
-def sha256(text: str) -> str:
-    """Hex of a text's hash: how secrets are stored."""
-    return hashlib.sha256(text.encode()).hexdigest()
