@@ -59,7 +59,9 @@ def problem(request: Request, exc: Exception) -> JSONResponse:
     return JSONResponse(body.model_dump(mode="json", exclude_none=True), known.status, headers, media_type=PROBLEM)
 
 
-class _Stranger(AppError):
+class Stranger(AppError):
+    """What nobody foresaw: the log has the cause, and nobody else (I11)."""
+
     code = "internal"
 
 
@@ -70,7 +72,7 @@ def _known(exc: Exception) -> AppError:
         return invalid_from(exc.errors())
     if isinstance(exc, HTTPException):
         return _from_http(exc)
-    return _Stranger("the log has the cause")
+    return Stranger("the log has the cause")
 
 
 def _from_http(exc: HTTPException) -> AppError:

@@ -63,6 +63,11 @@ def note(event: str, level: int = logging.INFO, /, **facts: Fact) -> None:
     log.log(level, "", extra={"facts": {"event": event, **facts}})
 
 
+def log_stranger(where: str, exc: BaseException) -> None:
+    """An error that nobody foresaw was answered: what it was and where it was raised, never what it said (I11)."""
+    log.error("", exc_info=exc, extra={"facts": {"event": "unforeseen", "where": where}})
+
+
 def log_death(thread: str, exc: BaseException) -> None:
     """A thread that must not end has ended; the process follows it."""
     log.critical("", exc_info=exc, extra={"facts": {"event": "thread_died", "thread": thread}})

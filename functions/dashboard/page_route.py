@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from common.core.errors import AppError, NotFound, Unauthenticated
+from common.problems import Stranger
+from common.telemetry import log_stranger
 from common.wiring import Container
 
 from .rendering import render
@@ -43,6 +45,9 @@ class PageRoute(APIRoute):
                 return await run_in_threadpool(_error_page, request, wired, exc)
             except RequestValidationError:
                 return await run_in_threadpool(_error_page, request, wired, NotFound())
+            except Exception as exc:  # noqa: BLE001 - a person gets a page whatever happened; the log has the cause
+                log_stranger(self.path, exc)
+                return await run_in_threadpool(_error_page, request, wired, Stranger("the log has the cause"))
 
         return handler
 
