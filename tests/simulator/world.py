@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
@@ -23,8 +21,7 @@ from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.core.after_step import Limits
 from common.core.errors import AppError
-from common.core.task import Failure, Risk, Step
-from common.ports import Added, Answer, CallRequest, NotAnswered, Principal, Question, Submission, Usage
+from common.ports import Added, Principal, Submission
 from common.wiring import Container
 from functions.analyze.analysis import Analyst, Means as AnalystMeans
 from functions.execute.context import Means as RunnerMeans
@@ -32,88 +29,16 @@ from functions.execute.recorder import InlineRecorder
 from functions.execute.run import Runner
 from functions.schedule.maintenance import Maintenance
 from tests.simulator.doing import MOVES
-from tests.simulator.far_side import Act, FarSide, name_of
+from tests.simulator.far_side import Act, FarSide
+from tests.simulator.model import Model
 from tests.simulator.moves import CRASH, LATE, Move
+from tests.simulator.one_thread import Crash, Inline, Silence, Time
 from tests.simulator.oracle import Oracle
 from tests.simulator.watched import WatchedQueue
 
-T = TypeVar("T")
-START: Final = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ATTEMPTS: Final = (2, 3, 5)  # of which a seed has one
 WORKERS: Final = 3
-COST: Final = 1_000
 BUDGET_USD: Final = "0.000002"  # two calls at once; more wait
-
-
-class Crash(BaseException):
-    """A process dies here: nothing catches it, nothing is tidied up."""
-
-
-class Numbered(Future[T]):
-    """A future that sets keep in the order of submission: a history is the same each time."""
-
-    def __init__(self, number: int) -> None:
-        """`number`: which one it is."""
-        super().__init__()
-        self._number = number
-
-    def __hash__(self) -> int:
-        """Its number."""
-        return self._number
-
-    def __eq__(self, other: object) -> bool:
-        """Itself only."""
-        return self is other
-
-
-class Inline(Executor):
-    """Runs what is submitted at once; a crash goes through it as it goes through a process."""
-
-    def __init__(self) -> None:
-        """Nothing submitted yet."""
-        self._submitted = 0
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 - Executor's own
-        """See Executor."""
-        self._submitted += 1
-        future: Numbered[T] = Numbered(self._submitted)
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-@dataclass(slots=True)
-class Time:
-    """One clock for the store and for every process (`ports.Clock`)."""
-
-    random: Random
-    seconds: float = 0.0
-
-    def now(self) -> datetime:
-        """PostgreSQL's."""
-        return START + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        """See Clock."""
-        return self.seconds
-
-    def unix_ms(self) -> int:
-        """See Clock."""
-        return int(self.now().timestamp() * 1000)
-
-    def draw(self) -> float:
-        """See Clock."""
-        return self.random.random()
-
-    def entropy(self, size: int) -> bytes:
-        """See Clock."""
-        return self.random.randbytes(size)
-
-
-class Silence:
-    """Wakes are always lost (`ports.Notifier`): only moves make anybody look."""
-
-    def publish(self, kinds: Sequence[str]) -> None:
-        """See Notifier."""
 
 
 @dataclass(slots=True)
@@ -123,58 +48,6 @@ class Frame:
     move: Move
     passed: int = 0
     sent: bool = False
-
-
-@dataclass(slots=True)
-class Model:
-    """An `Analyzer` behind the budget: it plans, claims a risk, defers, or fails, as the history says."""
-
-    world: World
-    has_model: bool = True
-    moods: list[str] = field(default_factory=list)
-
-    def analyze(self, question: Question) -> Answer | NotAnswered:
-        """See Analyzer."""
-        world, task = self.world, question.task
-        world.point()
-        wanted = CallRequest(
-            workspace=task.workspace,
-            purpose="analysis",
-            model="m",
-            prompt_version="1",
-            reserve=COST,
-            task_ids=(task.id,),
-        )
-        call = world.budget.reserve(wanted)
-        world.oracle.look()
-        if call is None:
-            return NotAnswered(failure=Failure(code="budget"), again_in=timedelta(minutes=30), waiting_for="budget")
-        world.point()
-        mood = self.moods.pop(0) if self.moods else "ok"
-        if mood == "reset_after":
-            world.budget.assume_billed(call)
-        elif mood == "busy":
-            world.budget.void(call)
-        else:
-            world.budget.settle(call, Usage(input=10), COST * 3 // 4)
-        world.oracle.look()
-        return self._answer(task.id, task.replans, mood)
-
-    def _answer(self, task: UUID, replans: int, mood: str) -> Answer | NotAnswered:
-        match mood:
-            case "busy":
-                return NotAnswered(
-                    failure=Failure(code="provider"), again_in=timedelta(seconds=30), waiting_for="provider"
-                )
-            case "refuse":
-                return NotAnswered(failure=Failure(code="no_recipe"))
-            case "large":
-                raise ValueError("an answer that nobody foresaw")
-        risk = Risk.HIGH if mood == "reset_before" else Risk.LOW
-        self.world.oracle.said[task] = risk
-        names = [f"m{replans}a", f"m{replans}b"]
-        steps = [_act(task, names[0], "idempotent", "low"), _act(task, names[1], "non_idempotent", "low")]
-        return Answer(kind="act", steps=tuple(steps), source="claude", risk=risk, priority=3)
 
 
 class World:
@@ -349,8 +222,3 @@ class World:
             self.oracle.acknowledged.update(answer.ids)
             self.ids += [task for task in answer.ids if task not in self.ids]
         self.last, self.last_at = submission, self.time.seconds
-
-
-def _act(task: UUID, name: str, effect: str, risk: str, note: object = None) -> Step:
-    args: dict[str, Any] = {"what": name_of(task, name), "effect": effect, "risk": risk}
-    return Step(id=name, action="act", args=args if note is None else {**args, "note": note})
