@@ -22,7 +22,11 @@ PARTS: Final = ("analyze", "execute", "approve", "schedule", "dashboard", "conne
 GATE: Final = "needs_approval boolean, digest text"
 CLAIM: Final = "t.state = 'queued'"
 RECORD: Final = "only_if_due boolean, costs_attempt int"
-SOON: Final = timedelta(seconds=3)
+CLAIMED: Final = """
+INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, actor, lease_no, prev)
+SELECT id, event_seq + 1, workspace, 'started', 'queued', 'running', 'nobody', 1, event_head
+FROM tasks WHERE id = CAST(:id AS uuid)"""
+SOON: Final = timedelta(seconds=4)
 
 
 # --- execute, killed at one moment each ------------------------------------------------------------------------------
@@ -47,7 +51,8 @@ def soon() -> str:
 def kill_between_claim_and_commit(storm: Storm) -> Sent:
     """The claim's statement waits in its middle; its worker and its transaction end."""
     task = storm.load.send("value", not_before=soon())
-    with storm.locked("LOCK TABLE task_events IN SHARE MODE"):
+    # The event that a claim of this task writes is there already, uncommitted: whoever claims it waits for us.
+    with storm.locked(CLAIMED, id=task.id):
         backends = storm.blocked(CLAIM)
         storm.kill("execute")
         storm.end(backends)
@@ -55,17 +60,16 @@ def kill_between_claim_and_commit(storm: Storm) -> Sent:
 
 
 def kill_between_attempt_and_effect(storm: Storm) -> list[Sent]:
-    """The gate waits for the pause row; it commits when its worker is dead, and nothing was sent."""
+    """The gate waits for the approval's row; it commits when its worker is dead, and nothing was sent."""
     at = soon()
-    tasks = [storm.load.send("strict", not_before=at), storm.load.send("idempotent", not_before=at)]
-    for task in tasks:
-        storm.load.approve(task.id)
-    with storm.locked("SELECT 1 FROM settings WHERE name = 'pause' AND workspace IS NOT NULL FOR UPDATE"):
-        storm.until(lambda: storm.states(tasks) == {task.id: "running" for task in tasks}, "they are not claimed", 20)
+    strict, idempotent = storm.load.send("strict", not_before=at), storm.load.send("idempotent", not_before=at)
+    storm.load.approve(strict.id)
+    storm.load.approve(idempotent.id)
+    # Nobody else's gate asks for this row, so the one that waits has begun to begin this task.
+    with storm.locked("SELECT 1 FROM approvals WHERE task_id = CAST(:id AS uuid) FOR UPDATE", id=strict.id):
         storm.blocked(GATE)
-        time.sleep(0.3)
         storm.kill("execute")
-    return tasks
+    return [strict, idempotent]
 
 
 def hold(storm: Storm) -> list[Sent]:
@@ -105,6 +109,8 @@ def kill_between_effect_and_outcome(storm: Storm) -> list[Sent]:
 def aimed(storm: Storm) -> Aimed:
     """Four kills, and how their tasks ended."""
     claimed = kill_between_claim_and_commit(storm)
+    # Before the next kill, which would be a kill of this one's next worker.
+    storm.settle([claimed])
     begun = kill_between_attempt_and_effect(storm)
     held = kill_inside_a_request(storm)
     answered = kill_between_effect_and_outcome(storm)
