@@ -95,7 +95,8 @@ def decide(
     if origin is Origin.DERIVED:
         reasons.append(Reason(rule="origin_derived", floor=Risk.MEDIUM))
     floor = highest(*(r.floor for r in reasons))
-    if claimed is not None and claimed.rank > floor.rank:
+    # Kept on record even where the floor is as high: a later policy may lower the floor, never what was claimed (I5).
+    if claimed is not None and claimed is not Risk.LOW:
         reasons.append(Reason(rule="model_says", floor=claimed))
     if earlier is not None and earlier.risk.rank > highest(floor, claimed or floor).rank:
         reasons.append(Reason(rule="was_riskier", floor=earlier.risk))

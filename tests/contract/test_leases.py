@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from common.core.lifecycle import Ask, move
-from common.core.task import State
+from common.core.lifecycle import Ask, Ended, NextStep, move
+from common.core.task import OutcomeKind, State
 from tests.contract.ground import DAY, LEASE, Ground, gave_up, lease_lost, not_done, retry, succeeded, unknown
 
 
@@ -242,3 +242,17 @@ def test_a_wait_is_over_by_the_stores_clock(ground: Ground) -> None:
     assert ground.get(held.id).waiting_for == "delay"
     ground.elapse(pause + timedelta(seconds=1))
     assert ground.claimed(ground.get(held.id)).wait_over is True
+
+
+def test_a_wait_that_is_over_stays_over_whoever_loses_the_task(ground: Ground) -> None:
+    """A worker that dies, or is told to stop, as the time has come does not make the task wait all of it again."""
+    held, pause = ground.running(), timedelta(minutes=5)
+    assert ground.apply(move(held, "snoozed", State.QUEUED, pause, "execute", waiting_for="delay", wait_until=pause))
+    ground.elapse(pause + timedelta(seconds=1))
+    again = ground.claimed(ground.get(held.id))
+    assert ground.apply(move(again, "released", State.QUEUED, timedelta(0), "execute"))
+    held = ground.claimed(ground.get(held.id))
+    assert held.wait_over is True
+    done = Ended(step_id="a", number=None, outcome=OutcomeKind.DONE)
+    assert ground.apply(NextStep(task_id=held.id, lease_no=held.lease_no, ended=done))
+    assert ground.get(held.id).wait_over is None

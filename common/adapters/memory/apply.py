@@ -35,6 +35,7 @@ class MemoryApply:
                 self._append_late(row, change.ended, now)
                 return False
             self._end(row, change.ended, now)
+            row.wait_until = None
             return True
         if not self.guards_hold(row, change, now):
             if not change.only_if_due:  # maintenance only guesses: it never speaks for an attempt that is not lost
@@ -83,7 +84,10 @@ class MemoryApply:
             self.store_plan(row, change.plan)
         if change.ended is not None:
             self._end(row, change.ended, now)
-        row.wait_until = None if change.wait_until is None else now + change.wait_until
+        if change.wait_until is not None:
+            row.wait_until = now + change.wait_until
+        elif change.plan is not None or (change.ended is not None and change.ended.outcome is OutcomeKind.DONE):
+            row.wait_until = None
         if change.ask is not None or change.closes_approval:
             self.close_approval(row, now)
         if change.ask is not None:

@@ -103,12 +103,17 @@ WITH wanted AS MATERIALIZED (
         replans = CASE WHEN j.resets_replans THEN 0 WHEN j.kind = 'replanned' THEN t.replans + 1 ELSE t.replans END,
         waiting_for = CASE WHEN j.target = 'queued' AND j.waiting_for IS NULL AND j.not_before > j.now THEN 'delay'
             ELSE j.waiting_for END,
-        wait_until = j.now + j.wait_until * interval '1 s',
+        -- a wait that is over stays over, whoever loses the task, until its step is done or the plan is another
+        wait_until = CASE WHEN j.wait_until IS NOT NULL THEN j.now + j.wait_until * interval '1 s'
+            WHEN j.outcome = 'done' OR {plan_number} IS NOT NULL THEN NULL ELSE t.wait_until END,
         cancel_requested_at = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_at END,
         cancel_requested_by = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_by END,
         plan_number = coalesce({plan_number}, t.plan_number), kind = coalesce(j.kind_of_task, t.kind),
         priority = coalesce(j.priority, t.priority)
     FROM judged j WHERE j.ok AND NOT j.next AND t.id = ANY (ARRAY[j.task_id])
+), rested AS (
+    UPDATE tasks t SET wait_until = NULL
+    FROM judged j WHERE j.ok AND j.next AND t.id = ANY (ARRAY[j.task_id]) AND t.wait_until IS NOT NULL
 )
 SELECT task_id FROM judged WHERE ok"""
 
