@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +13,8 @@ import orjson
 from common.core.errors import FieldError, Invalid, Malformed
 from common.core.task import Json
 
+LONG_INTEGER: Final = re.compile(rb"[0-9]{16}")
+INTEGER_MAX: Final = 2**53 - 1  # beyond it canonical JSON cannot tell two numbers apart (RFC 8785 section 3.2.2.3)
 DEPTH_MAX: Final = 64  # deeper is nobody's honest JSON, and recursion costs stack everywhere below
 
 
@@ -20,14 +23,16 @@ def read_json(raw: bytes) -> Json:
 
     Raises:
         Malformed: not JSON, or not UTF-8.
-        Invalid: NaN or an infinity, a lone surrogate, a NUL, or too deep; each with a pointer to the place.
+        Invalid: NaN or an infinity, an inexact integer, a lone surrogate, a NUL, or too deep; each with a pointer.
     """
     try:
         value: Json = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         value = _explained(raw, exc)
-    # Only a body that holds the escape can hold the character: the walk is spared for all others.
-    if b"\\u0000" in raw or _deep(raw):
+    # Only a body that holds such signs can hold such values: the walk is spared for all others.
+    if LONG_INTEGER.search(raw):
+        _refuse(json.loads(raw))  # orjson makes a float of what is over 64 bits; an amount must not change silently
+    elif b"\\u0000" in raw or _deep(raw):
         _refuse(value)
     return value
 
@@ -66,6 +71,8 @@ def _faults(value: Json, at: str, depth: int) -> Iterator[FieldError]:
         fault = text_fault(value)
         if fault:
             yield FieldError(at, fault, "leave that character out")
+    elif isinstance(value, int) and abs(value) > INTEGER_MAX:
+        yield FieldError(at, "an integer that JSON readers do not keep exactly", "send it as a string")
     elif isinstance(value, float) and not math.isfinite(value):
         yield FieldError(at, "not a finite number", "JSON has no NaN and no infinity; use null or a string")
     elif isinstance(value, list):

@@ -74,7 +74,7 @@ def make_app(
         build: makes the function's own part once the container is there.
         pages: routes outside the API (the dashboard's).
 
-    Its container is built from the environment when the app starts, unless a test has set `app.state.container`.
+    Its container is built from the environment when the app starts, unless a test has set `app.state.given`.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(name, build))
     app.add_middleware(observed, function=name)
@@ -99,7 +99,7 @@ def make_app(
 def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        given: Container | None = getattr(app.state, "container", None)
+        given: Container | None = getattr(app.state, "given", None)
         container = given or bootstrap(Settings(function=name))
         if given is None:
             configure_logging()

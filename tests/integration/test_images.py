@@ -217,6 +217,8 @@ def test_a_task_is_finished_by_functions_that_run_on_lambda(
     monkeypatch.setenv("AIW_DATABASE_ROLE", "aiw_app")
     made = analyze_handler.handler(event("POST", "/api/v1/tasks", token, VALUE), CONTEXT)
     assert (made["statusCode"], json.loads(made["body"])["state"]) == (201, "queued")
+    again = analyze_handler.handler(event("POST", "/api/v1/tasks", "aiw_forged", VALUE), CONTEXT)
+    assert again["statusCode"] == 401  # a warm instance is started anew for each event, and still works
     woken = execute_handler.handler(event("POST", "/", token), CONTEXT)
     assert json.loads(woken["body"])["done"] == 1
     [state] = postgres_database.owner.run("SELECT state FROM tasks")

@@ -134,12 +134,13 @@ def desk(**settings: str) -> Iterator[Desk]:
         close=lambda: None,
     )
     with ExitStack() as stack:
-        clients = {name: stack.enter_context(TestClient(over(name, container))) for name in FUNCTIONS}
+        clients = {name: stack.enter_context(TestClient(over(name, container, stack))) for name in FUNCTIONS}
         yield Desk(container, store, workspace, told, far, reader, clients, moved)
 
 
-def over(name: FunctionName, container: Container) -> FastAPI:
+def over(name: FunctionName, container: Container, stack: ExitStack) -> FastAPI:
     """A function's app over another container."""
     app: FastAPI = importlib.import_module(f"functions.{name}.handler").app
-    app.state.container = container
+    app.state.given = container
+    stack.callback(delattr, app.state, "given")  # the app is its module's: the next test may want a real one
     return app

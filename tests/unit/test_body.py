@@ -35,6 +35,8 @@ def test_what_is_json_comes_back_as_it_was(value: object) -> None:
         (b'{"inputs": {"x": ["\\ud800"]}}', "#/inputs/x/0"),
         (b'{"inputs": {"x": NaN}}', "#/inputs/x"),
         (b'{"inputs": {"x": -Infinity}}', "#/inputs/x"),
+        (b'{"inputs": {"amount": 9007199254740993}}', "#/inputs/amount"),
+        (b'{"inputs": {"amount": -100000000000000000000000}}', "#/inputs/amount"),
         (b'{"a~b": {"c/d": "\\u0000"}}', "#/a~0b/c~1d"),
         (b'{"a\\u0000": 1}', "#/a\x00"),
     ],
@@ -60,6 +62,11 @@ def test_deep_nesting_is_refused_before_anything_recurses() -> None:
     with pytest.raises(Invalid) as refused:
         read_json(b'{"inputs": ' + b'{"a": ' * 70 + b"1" + b"}" * 70 + b"}")
     assert "nested deeper" in refused.value.errors[0].detail
+
+
+def test_long_numbers_in_text_are_text() -> None:
+    """An account number of forty digits is a string, and comes back as it was."""
+    assert read_json(b'{"a": "1234567890123456789012345678901234567890"}') == {"a": "1234567890" * 4}
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
