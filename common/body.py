@@ -67,14 +67,6 @@ def _refuse(value: Json) -> None:
 def _faults(value: Json, at: str, depth: int) -> Iterator[FieldError]:
     if depth > DEPTH_MAX:
         yield FieldError(at, f"nested deeper than {DEPTH_MAX} levels", "flatten it")
-    elif isinstance(value, str):
-        fault = text_fault(value)
-        if fault:
-            yield FieldError(at, fault, "leave that character out")
-    elif isinstance(value, int) and abs(value) > INTEGER_MAX:
-        yield FieldError(at, "an integer that JSON readers do not keep exactly", "send it as a string")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield FieldError(at, "not a finite number", "JSON has no NaN and no infinity; use null or a string")
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _faults(item, f"{at}/{index}", depth + 1)
@@ -85,6 +77,20 @@ def _faults(value: Json, at: str, depth: int) -> Iterator[FieldError]:
             if fault:
                 yield FieldError(place.encode(errors="replace").decode(), f"the name: {fault}", "rename the field")
             yield from _faults(item, place, depth + 1)
+    elif (said := _fault_of(value)) is not None:
+        yield FieldError(at, *said)
+
+
+def _fault_of(value: Json) -> tuple[str, str] | None:
+    """Why a single value cannot be stored, and the mend; None if it can."""
+    if isinstance(value, str):
+        fault = text_fault(value)
+        return (fault, "leave that character out") if fault else None
+    if isinstance(value, int) and abs(value) > INTEGER_MAX:
+        return "an integer that JSON readers do not keep exactly", "send it as a string"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a finite number", "JSON has no NaN and no infinity; use null or a string"
+    return None
 
 
 def text_fault(text: str) -> str | None:
