@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="cli.opt.wait")
 @click.pass_context
 def approve(
-    ctx: click.Context, task_id: str, note: str | None, digest: str | None, yes: bool, wait: bool  # noqa: FBT001 - click's
+    ctx: click.Context,
+    task_id: str,
+    note: str | None,
+    digest: str | None,
+    yes: bool,  # noqa: FBT001 - click's
+    wait: bool,  # noqa: FBT001 - as above
 ) -> int:
     """Show exactly what would run, ask, and approve that and nothing else."""
     client, screen = means(ctx)
@@ -136,7 +141,12 @@ def resolve(ctx: click.Context, task_id: str, note: str, result: str | None) -> 
 @click.option("--wait", is_flag=True, help="cli.opt.wait")
 @click.pass_context
 def outcome(
-    ctx: click.Context, task_id: str, step: str, what: str, note: str | None, wait: bool  # noqa: FBT001 - click's
+    ctx: click.Context,
+    task_id: str,
+    step: str,
+    what: str,
+    note: str | None,
+    wait: bool,  # noqa: FBT001 - click's
 ) -> int:
     """Say whether a step of which nobody knows it happened."""
     return _note(ctx, task_id, "outcome", {"step": step, "outcome": what, "note": note}, wait=wait)

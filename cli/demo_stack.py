@@ -94,9 +94,7 @@ class DemoStack:
 
         parts = urlsplit(str(self._server()["database_url"]))
         [unix_socket] = parse_qs(parts.query)["unix_sock"]
-        owner = pg8000.native.Connection(
-            parts.username or "", unix_sock=unix_socket, database=parts.path.lstrip("/")
-        )
+        owner = pg8000.native.Connection(parts.username or "", unix_sock=unix_socket, database=parts.path.lstrip("/"))
         try:
             owner.run("BEGIN")
             owner.run("ALTER TABLE plans DISABLE TRIGGER USER")

@@ -120,4 +120,3 @@ def post_step(url: str, body: Json, timeout: int = 3) -> dict[str, Json]:
 def first_args(steps: list[StepView]) -> Json:
     """The body that a plan's first step would send."""
     return steps[0]["args"].get("json") if steps else None
-

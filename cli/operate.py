@@ -167,10 +167,7 @@ def _table(screen: Screen, found: list[SettingView]) -> None:
         screen.print(f"{screen.paint(setting['name'], 'bold')}  {_origin(screen, setting)}")
         screen.paragraph(pretty(setting["value"]))
         return
-    rows = [
-        [Cell(each["name"]), Cell(_origin(screen, each)), Cell(_compact(each["value"]))]
-        for each in found
-    ]
+    rows = [[Cell(each["name"]), Cell(_origin(screen, each)), Cell(_compact(each["value"]))] for each in found]
     screen.table([screen.say(f"cli.settings.{head}") for head in ("name", "version", "value")], rows)
 
 

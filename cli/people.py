@@ -160,4 +160,3 @@ def person_id(client: Client, who: str) -> str:
     if len(found) != 1:
         raise Stop(REFUSED, "cli.people.several" if found else "cli.people.nobody", who=who)
     return found[0]
-

@@ -113,5 +113,3 @@ def _request(ctx: click.Context) -> dict[str, Json]:
     if given["tags"]:
         body["tags"] = list(given["tags"])
     return body
-
-

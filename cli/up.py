@@ -138,6 +138,12 @@ def make_stack(folder: DataFolder, port: int, scale: Mapping[str, int]) -> stack
     )
 
 
+def _prepare(stack: stacks.Stack) -> dict[str, object]:
+    return setup.prepare(
+        stack.cluster, stack.database_url, lambda secret: stack.folder.keep_secret("admin.token", secret)
+    )
+
+
 def _start(stack: stacks.Stack, supervisor: Supervisor, screen: Screen, began: float) -> None:
     screen.begin(2, "starting_servers")
     servers_began = time.monotonic()
@@ -145,13 +151,11 @@ def _start(stack: stacks.Stack, supervisor: Supervisor, screen: Screen, began: f
         postgres.prepare(stack.cluster)
     for part in stack.servers():
         supervisor.launch(part)
-    database = Question(lambda: setup.prepare(stack.cluster, stack.database_url), stack.start_of("setup"), supervisor)
+    database = Question(lambda: _prepare(stack), stack.start_of("setup"), supervisor)
     # The imports take a second of their own, and the database is being prepared meanwhile.
     functions_began = time.monotonic()
     stacks.import_all()
     found = database.result()
-    if found["admin_token"] is not None:
-        stack.folder.keep_secret("admin.token", str(found["admin_token"]))
     took = functions_began - servers_began + float(str(found["seconds"]))
     screen.done(2, "servers", took, postgres=found["postgres"], valkey=_valkey_version(stack), schema=found["schema"])
     screen.begin(3, "starting_functions")

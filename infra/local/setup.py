@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from infra.local.errors import UpError
@@ -18,11 +19,11 @@ SECONDS_TO_START: Final = 120.0
 NANODOLLARS: Final = 1_000_000_000
 
 
-def prepare(cluster: Cluster | None, database_url: str) -> dict[str, object]:
+def prepare(cluster: Cluster | None, database_url: str, keep: Callable[[str], None]) -> dict[str, object]:
     """Wait for the server, make the database, migrate, make the first rows. UpError if that cannot be.
 
-    `cluster`: ours, None if the server is the user's own. Returns `schema`, `postgres` (its version), `seconds`, and
-    `admin_token`: None unless it was made just now.
+    `cluster`: ours, None if the server is the user's own. `keep` writes the first admin's token where it lasts.
+    Returns `schema`, `postgres` (its version) and `seconds`.
     """
     from common.adapters.postgres import bootstrap, migrations  # noqa: PLC0415 - only in the child: half a second, 30 MB
     from common.config import Settings  # noqa: PLC0415 - as above
@@ -33,7 +34,7 @@ def prepare(cluster: Cluster | None, database_url: str) -> dict[str, object]:
         _make_database(cluster)
     try:
         schema = migrations.migrate(database_url)
-        first = bootstrap.first_start(database_url, Settings())
+        bootstrap.first_start(database_url, Settings(), keep)
     except SchemaTooNew as exc:
         raise UpError("newer_data", said=exc) from exc
     except Unavailable as exc:
@@ -41,7 +42,6 @@ def prepare(cluster: Cluster | None, database_url: str) -> dict[str, object]:
     return {
         "schema": schema,
         "postgres": _server_version(database_url),
-        "admin_token": first.admin_token,
         "seconds": time.monotonic() - began,
     }
 

@@ -161,3 +161,13 @@ def test_since_and_until_bound_when_it_was_submitted(ground: Ground) -> None:
     assert ids(ground, TaskFilter(since=now - minute, until=now + minute)) == [task.id.hex]
     assert ids(ground, TaskFilter(since=now + minute)) == []
     assert ids(ground, TaskFilter(until=now - minute)) == []
+
+
+def test_the_queues_ages_are_of_what_waits(ground: Ground) -> None:
+    """What waits for a person is as old as it has waited, though it is looked at again only tomorrow."""
+    ground.submit()
+    ground.submit(State.AWAITING_APPROVAL)
+    ground.elapse(timedelta(seconds=5))
+    ages = {line.state: line.oldest_seconds for line in ground.reads.queue(ground.home).depth}
+    assert 5 <= ages[State.QUEUED] < 60
+    assert 0 < ages[State.AWAITING_APPROVAL] < 60

@@ -105,6 +105,19 @@ def test_a_fresh_installation_has_one_admin_and_the_environments_settings(empty:
         assert policy.hosts == (Host(name="api.example.com"), Host(name="127.0.0.1", port=9100, idempotent=True))
 
 
+def test_an_admin_whose_token_could_not_be_kept_does_not_exist(empty: str) -> None:
+    """The secret is kept before the commit: a full disk leaves no admin whom nobody can be."""
+    migrate(empty)
+
+    def full(_: str) -> None:
+        raise ValueError("no space left on device")
+
+    with pytest.raises(ValueError, match="no space"):
+        first_start(empty, Settings(), full)
+    kept: list[str] = []
+    assert first_start(empty, Settings(), kept.append).admin_token == kept[0]
+
+
 def test_a_wrong_environment_is_named_and_stores_nothing(empty: str) -> None:
     """A value that cannot be read stops the first start."""
     migrate(empty)

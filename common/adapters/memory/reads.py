@@ -89,7 +89,7 @@ class MemoryReads:
                     state=state,
                     priority=priority,
                     tasks=len(rows),
-                    oldest_seconds=max(0.0, *((now - r.since).total_seconds() for r in rows)),
+                    oldest_seconds=max(0.0, *((now - _waits_since(r)).total_seconds() for r in rows)),
                 )
                 for (state, priority), rows in sorted(lines.items())
             )
@@ -129,6 +129,11 @@ class MemoryReads:
     def _event(self, event: Event, position: int | None = None) -> EventRecord:
         place = self.store.stream.index(event) if position is None else position
         return EventRecord(event=event, actor_name=_name_of(event.actor, self.store), position=f"{place:012d}")
+
+
+def _waits_since(row: TaskRow) -> datetime:
+    """What may be claimed waits since it was ready; the rest since it is in its state."""
+    return (row.next_check_at or row.since) if row.state in {State.RECEIVED, State.QUEUED} else row.since
 
 
 def _name_of(actor: str, store: MemoryStore) -> str:

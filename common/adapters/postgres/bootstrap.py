@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -49,10 +50,18 @@ class FirstStart:
     person: UUID
 
 
-def first_start(database_url: str, settings: Settings) -> FirstStart:
+def first_start(database_url: str, settings: Settings, keep: Callable[[str], None] = lambda _: None) -> FirstStart:
     """Make the first workspace, admin and token, and store the environment's settings; later: say who they are.
 
-    Invalid if a value of the environment cannot be read. Safe when several start at once.
+    Safe when several start at once.
+
+    Args:
+        database_url: the owner's.
+        settings: the environment's values.
+        keep: puts the token's secret where it lasts, before the commit: an admin whose secret nobody has is no admin.
+
+    Raises:
+        Invalid: a value of the environment cannot be read.
     """
     values = _settings_of(settings)
     secret = new_secret()
@@ -65,6 +74,7 @@ def first_start(database_url: str, settings: Settings) -> FirstStart:
         [[workspace, person]] = session.run(MAKE, WORKSPACE, PERSON, sha256_of(secret))
         for name, value in values.items():
             session.run(SET_INSTALLATION, name, foreign(value))
+        keep(secret)
         return FirstStart(secret, workspace, person)
 
     database = Database(database_url, pool_size=1)

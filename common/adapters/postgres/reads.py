@@ -96,11 +96,14 @@ ENDING: Final = """
 SELECT e.task_id FROM task_events e WHERE e.seq = 1 AND e.workspace = $1::uuid
 AND reverse(right(e.task_id::text, 8)) LIKE $2 AND replace(e.task_id::text, '-', '') LIKE $3 LIMIT 2"""
 
+# The oldest of what may be claimed is as old as it has been ready; of the rest, as it has been in its state.
+CLAIMED: Final = frozenset({State.RECEIVED, State.QUEUED})
+READY_SINCE: Final = "min(t.next_check_at) FILTER (WHERE t.next_check_at <= clock_timestamp())"
 DEPTH: Final = " UNION ALL ".join(
-    f"""SELECT '{state}', priority::int, count(*), coalesce(greatest(0, extract(
-        epoch FROM clock_timestamp() - min(next_check_at) FILTER (WHERE next_check_at <= clock_timestamp()))),
-            0)::float8
-    FROM tasks WHERE workspace = $1::uuid AND state = '{state}' GROUP BY priority"""
+    f"""SELECT '{state}', t.priority::int, count(*),
+        coalesce(extract(epoch FROM clock_timestamp() - {READY_SINCE if state in CLAIMED else "min(e.at)"}), 0)::float8
+    FROM tasks t {"" if state in CLAIMED else "JOIN task_events e ON e.task_id = t.id AND e.seq = t.event_seq"}
+    WHERE t.workspace = $1::uuid AND t.state = '{state}' GROUP BY t.priority"""
     for state in LIVE
 )
 LEASES: Final = """
