@@ -186,5 +186,3 @@ def _generated_json(text: str, schema: Mapping[str, Json]) -> Generated | NotDon
     except (SchemaError, Unresolvable, TypeError, AttributeError):
         return NotDone("schema_unusable", transient=False)
     return Generated(text, found)
-
-
