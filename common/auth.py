@@ -57,7 +57,7 @@ def require(principal: Principal, needed: Role) -> None:
 
 
 class Doorkeeper:
-    """Remembers for a moment who a token is; what changes state checks the token again in its own statement."""
+    """Remembers for a moment who a token is: for reading only, what changes something looks the token up."""
 
     def __init__(self, people: People, clock: Clock) -> None:
         """`people`: where tokens are looked up."""
@@ -91,6 +91,11 @@ class Doorkeeper:
         """Who holds this secret. Unauthenticated if nobody."""
         token = sha256_of(secret)
         return self.remembered(token) or self.look_up(token)
+
+    def still(self, principal: Principal) -> bool:
+        """Whether that token still gives that role: what a stream asks, which outlives the request that began it."""
+        found = self._people.principal(principal.token_sha256)
+        return found is not None and found.role == principal.role
 
     def forget(self, token_sha256: str) -> None:
         """After a sign-out here: look it up again."""

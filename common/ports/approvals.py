@@ -82,7 +82,10 @@ class Approvals(Protocol):
         """Store the decision and apply `then` (approved or rejected) in one commit, or neither."""
 
     def unannounced(self, limit: int) -> list[Notice]:
-        """Tasks in awaiting_approval or manual whose newest event nobody has been told of."""
+        """Tasks in awaiting_approval or manual whose newest event nobody has been told of.
+
+        Not always the same ones: those that a channel never takes must not silence all others.
+        """
 
     def announced(self, told: Sequence[tuple[UUID, int]]) -> None:
         """Remember (task, event_seq) as told."""

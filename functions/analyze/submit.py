@@ -30,6 +30,7 @@ from .intake import intake_of
 
 JSON: Final = "application/json"
 KEY_MAX: Final = 200
+INLINE_BYTES: Final = 64_000
 
 
 async def submit(
@@ -40,7 +41,10 @@ async def submit(
     many = isinstance(body, list)
     intake = intake_of(request)
     policy = await intake.policy(who.workspace)
-    tasks = new_tasks(body, wired, who, lang, policy)
+    if len(await request.body()) > INLINE_BYTES:  # reading it takes too long for the loop that serves everybody
+        tasks = await run_in_threadpool(new_tasks, body, wired, who, lang, policy)
+    else:
+        tasks = new_tasks(body, wired, who, lang, policy)
     submission = Submission(
         token_sha256=who.token_sha256,
         tasks=tasks,

@@ -148,6 +148,7 @@ class Feed:
     reads: Reads
     workspace: UUID
     shown: Callable[[EventRecord], api.Event]
+    allowed: Callable[[], bool]  # whether the reader still may; asked with every heartbeat
     greeting: bytes = b""  # sent once nothing can be missed any more
 
     async def task(self, task: UUID, after_seq: int) -> AsyncGenerator[bytes, None]:
@@ -159,7 +160,7 @@ class Feed:
                 yield self._sent(record, str(after_seq))
                 if record.event.to_state in TERMINAL:
                     return
-            async for found in _following(watcher):
+            async for found in _following(watcher, self.allowed):
                 if isinstance(found, bytes):
                     yield found
                 elif found.event.task_id == task and found.event.seq > after_seq:
@@ -183,7 +184,7 @@ class Feed:
                     yield self._sent(record, record.position)
                 if len(found) < PAGE:
                     break
-            async for told in _following(watcher):
+            async for told in _following(watcher, self.allowed):
                 if isinstance(told, bytes):
                     yield told
                 elif (told.event.task_id, told.event.seq) not in caught_up:
@@ -193,14 +194,20 @@ class Feed:
         return format_sse_event(data_str=self.shown(record).model_dump_json(), event="event", id=identity)
 
 
-async def _following(watcher: Watcher) -> AsyncIterator[EventRecord | bytes]:
-    """What comes, and a heartbeat where nothing does; ends when the stream is to end."""
+async def _following(watcher: Watcher, allowed: Callable[[], bool]) -> AsyncIterator[EventRecord | bytes]:
+    """What comes, and a heartbeat where nothing does; ends when the stream is to end, or the reader's token has."""
+    now = asyncio.get_running_loop().time
+    ask_at = now() + HEARTBEAT_SECONDS
     while True:
+        found: EventRecord | bytes | None
         try:
-            found = await asyncio.wait_for(watcher.queue.get(), HEARTBEAT_SECONDS)
+            found = await asyncio.wait_for(watcher.queue.get(), max(0.0, ask_at - now()))
         except TimeoutError:
-            yield KEEPALIVE_COMMENT
-            continue
+            found = KEEPALIVE_COMMENT
+        if now() >= ask_at:
+            if not await run_in_threadpool(allowed):
+                return
+            ask_at = now() + HEARTBEAT_SECONDS
         if found is None:
             return
         yield found

@@ -91,7 +91,12 @@ async def live(request: Request, wired: Wired, reader: Reading, serving: Serving
     """Tells a page that something changed; the page then asks for itself again."""
     lang = page_lang(request)
     feed = Feed(
-        serving.hub, wired.reads, reader.who.workspace, lambda record: event_view(record, "viewer", lang), READY
+        serving.hub,
+        wired.reads,
+        reader.who.workspace,
+        lambda record: event_view(record, "viewer", lang),
+        lambda: wired.doorkeeper.still(reader.who),
+        READY,
     )
     return EventSourceResponse(feed.all(None), headers=tasks.STREAMING)
 

@@ -134,7 +134,13 @@ async def task_events(
     await run_in_threadpool(record_of, id, who, wired)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 10 else 0  # noqa: PLR2004 - an int4
     if streaming:
-        feed = Feed(serving.hub, wired.reads, who.workspace, lambda r: event_view(r, who.role, lang))
+        feed = Feed(
+            serving.hub,
+            wired.reads,
+            who.workspace,
+            lambda r: event_view(r, who.role, lang),
+            lambda: wired.doorkeeper.still(who),
+        )
         return EventSourceResponse(feed.task(id, after), headers=STREAMING)
     found = await run_in_threadpool(wired.reads.events, who.workspace, id, after)
     body = api.EventList(items=[event_view(r, who.role, lang) for r in found])
@@ -149,7 +155,13 @@ async def events(
     As JSON without it: nothing older than the newest event, whose position is `next`; ask again with that.
     """
     if streaming:
-        feed = Feed(serving.hub, wired.reads, who.workspace, lambda r: event_view(r, who.role, lang))
+        feed = Feed(
+            serving.hub,
+            wired.reads,
+            who.workspace,
+            lambda r: event_view(r, who.role, lang),
+            lambda: wired.doorkeeper.still(who),
+        )
         return EventSourceResponse(feed.all(last_event_id), headers=STREAMING)
     found = await run_in_threadpool(wired.reads.workspace_events, who.workspace, last_event_id, RECENT)
     body = api.EventList(

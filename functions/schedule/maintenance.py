@@ -44,8 +44,9 @@ class Maintenance:
         if reminded:
             self.approvals.remind(reminded, REMIND_IN)
         moves = [follows for task in due if (follows := self.after(task)) is not None]
-        moves += self._reassessed({task.id for task in due})
         done = len(reminded) + self._apply(moves)
+        # Last, and by itself: settings that cannot be read must not keep lost leases from being found.
+        done += self._apply(self._reassessed({task.id for task in due}))
         # Missed wakes: whatever waits, somebody is told to look, each minute. A wake for nothing costs one short claim.
         self.notifier.publish(ALL_WAKES)
         return len(due), done, len(due) == LIMIT and done > 0

@@ -49,10 +49,13 @@ class FarSide:
 
     answers: list[HttpResponse | HttpFailure] = field(default_factory=list)
     seen: list[HttpRequest] = field(default_factory=list)
+    refuses: str = ""  # a body that holds it is answered 500
 
     def send(self, request: HttpRequest, policy: Policy) -> HttpResponse:  # noqa: ARG002 - the port's
         """The next answer; 200 once there is none."""
         self.seen.append(request)
+        if self.refuses and self.refuses in (request.body or b"").decode():
+            return HttpResponse(status=500, headers={}, body=b"", url=request.url)
         answer = (
             self.answers.pop(0) if self.answers else HttpResponse(status=200, headers={}, body=b"{}", url=request.url)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,9 @@ def test_a_generation_that_failed_says_whether_it_may_have_been_billed() -> None
         "provider_error", 500, "api_error, req_1"
     )
     limited = Provider(fault(429, "rate_limit_error")).chain.generate(task_of(), "p", 9, None)
-    assert limited == NotDone("rate_limited", transient=True, status=429, detail="rate_limit_error, req_1")
+    assert isinstance(limited, NotDone)
+    assert (limited.code, limited.transient, limited.status) == ("rate_limited", True, 429)
+    assert (limited.waiting_for, limited.again_in) == ("provider", timedelta(seconds=30))
     assert Provider(message("no", "refusal")).chain.generate(task_of(), "p", 9, None) == NotDone(
         "refused_by_model", transient=False
     )

@@ -43,7 +43,7 @@ def shown(record: EventRecord) -> api.Event:
 
 def feed(at: Desk) -> Feed:
     """A reader's streams over a hub of their own."""
-    return Feed(Hub(at.container.reads), at.container.reads, at.workspace, shown)
+    return Feed(Hub(at.container.reads), at.container.reads, at.workspace, shown, lambda: True)
 
 
 def submit(at: Desk, operator: dict[str, str]) -> UUID:
@@ -213,7 +213,7 @@ def test_a_page_is_told_when_nothing_can_be_missed_any_more(at: Desk, operator: 
 
     async def scene() -> list[bytes]:
         it = feed(at)
-        greeted = Feed(it.hub, it.reads, it.workspace, it.shown, live.READY)
+        greeted = Feed(it.hub, it.reads, it.workspace, it.shown, it.allowed, live.READY)
         async with aclosing(greeted.all(None)) as stream:
             chunks = [await anext(stream), await anext(stream)]
             await asyncio.to_thread(submit, at, operator)

@@ -14,7 +14,11 @@ from common.ports import HttpFailure, HttpResponse
 from tests.unit.desk import Desk, desk
 
 API = "/api/v1/tasks"
-POST = {"method": "POST", "url": "https://pay.example.com/refunds", "json": {"amount": 39000, "currency": "KRW"}}
+POST: dict[str, Json] = {
+    "method": "POST",
+    "url": "https://pay.example.com/refunds",
+    "json": {"amount": 39000, "currency": "KRW"},
+}
 
 
 @pytest.fixture
@@ -187,3 +191,27 @@ def test_a_person_is_reminded_after_a_day(at: Desk) -> None:
     at.wake("schedule", "approve")
     assert len(at.far.seen) == 2
     assert at.clients["dashboard"].get(f"{API}/{task}/events", headers=headers).json()["items"] == events
+
+
+def test_a_revoked_token_decides_nothing_from_that_moment(at: Desk) -> None:
+    """What was remembered of a token serves reading only: a decision, a new token, a new person look it up."""
+    task, boss, admin = submitted(at)["id"], at.token("approver"), at.token("admin")
+    digest = at.clients["approve"].get(f"{API}/{task}/approval", headers=boss).json()["digest"]
+    listed = at.clients["dashboard"].get("/api/v1/tokens", headers=admin).json()["items"]
+    [token] = [t["id"] for t in listed if t["person"] == "approver"]
+    assert at.clients["dashboard"].delete(f"/api/v1/tokens/{token}", headers=admin).status_code == 204
+    assert post(at, task, "approve", boss, {"digest": digest})[0] == 401
+
+
+def test_notices_that_a_channel_never_takes_do_not_silence_the_others(at: Desk) -> None:
+    """Twenty that are refused each time leave room for the one that is not."""
+    announced(at)
+    for _ in range(25):
+        submitted(at, {**POST, "url": "https://pay.example.com/refused"})
+    welcome = submitted(at)["id"]
+    at.far.refuses = "refused"
+    for _ in range(40):
+        at.wake("approve")
+        if any(welcome in (sent.body or b"").decode() for sent in at.far.seen):
+            return
+    pytest.fail("the one that would have been taken was never tried")

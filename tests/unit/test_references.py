@@ -263,3 +263,14 @@ def test_equal_json_is_equal_and_nothing_else() -> None:
     assert same({"a": 1, "b": 2}, json.loads('{"b": 2.0, "a": 1}'))
     assert not same(1, True)
     assert not same("1", 1)
+
+
+def test_a_bound_that_would_cost_minutes_to_check_is_refused() -> None:
+    """Thousands of alternatives are refused at intake, and a value too large for its bound is out of bounds."""
+    many: Json = {"anyOf": [{"const": n} for n in range(12_000)]}
+    assert faults_of({"value": {"$ref": "steps.page", "must": many}}) == ["#/args/value"]
+    few: Json = {"items": {"anyOf": [{"const": n} for n in range(50)]}}
+    value: Json = [49] * 20_000
+    with pytest.raises(references.Unresolvable) as refused:
+        references.resolve({"value": {"$ref": "steps.page", "must": few}}, {"page": value})
+    assert refused.value.code == "ref_out_of_bounds"

@@ -25,6 +25,7 @@ class MemoryApprovals:
         """`store`: shared with the other adapters. `queue`: whose `apply` a decision goes through."""
         self.store = store
         self._queue = queue or MemoryQueue(store)
+        self._told_from = 0
 
     def open(self, workspace: UUID, task: UUID) -> Approval | None:
         """See Approvals."""
@@ -80,7 +81,8 @@ class MemoryApprovals:
         with self.store.commit() as now:
             rows = [r for r in self.store.tasks.values() if r.state in TOLD and r.announced_seq < r.event_seq]
             notices = []
-            for row in rows[:limit]:
+            self._told_from = (self._told_from + limit) % max(1, len(rows))
+            for row in (rows[self._told_from :] + rows[: self._told_from])[:limit]:
                 found = self.store.open_approval(row.id)
                 notices.append(
                     Notice(

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from common.adapters.postgres.apply import apply_in
 from common.adapters.postgres.connection import Database, Session
 from common.adapters.postgres.documents import document, plain, uuids
-from common.adapters.postgres.rows import JOIN_PLAN, TASK, joined
+from common.adapters.postgres.rows import BARE_TASK, JOIN_PLAN, joined
 from common.core.lifecycle import Transition
 from common.ports import Approval, Decision, Notice, Verdict
 
@@ -60,11 +60,13 @@ UPDATE approvals a SET valid_until = greatest(clock_timestamp(), t.not_before)
 FROM tasks t WHERE a.id = $1::uuid AND t.id = a.task_id RETURNING 1"""
 
 UNTOLD: Final = f"""
-SELECT json_build_object('task', {TASK}, 'requested_by_name',
+SELECT json_build_object('task', {BARE_TASK}, 'requested_by_name',
     coalesce((SELECT q.name FROM people q WHERE q.id = t.requested_by), t.requested_by::text),
     'approval', (SELECT {APPROVAL_JSON} FROM approvals a WHERE a.task_id = t.id AND a.closed_at IS NULL))::text
 FROM tasks t {JOIN_PLAN}
-WHERE t.state IN ('awaiting_approval', 'manual') AND t.announced_seq < t.event_seq ORDER BY t.id LIMIT $1::int"""
+WHERE t.state IN ('awaiting_approval', 'manual') AND t.announced_seq < t.event_seq
+-- by chance: in a fixed order, those that a channel never takes would keep all others from being told
+ORDER BY random() LIMIT $1::int"""
 
 TOLD: Final = """
 WITH held AS MATERIALIZED (

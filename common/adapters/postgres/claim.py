@@ -9,7 +9,7 @@ from uuid import UUID
 
 from common.adapters.postgres.connection import Database
 from common.adapters.postgres.documents import document, plain
-from common.adapters.postgres.rows import JOIN_PLAN, TASK, TASKS, tasks_from
+from common.adapters.postgres.rows import BARE_TASKS, JOIN_PLAN, TASK, TASKS, tasks_from
 from common.core.task import State, Task
 
 EPOCH: Final = "timestamptz '2000-01-01 00:00:00+00'"  # of `claim_order`, as in the migration
@@ -98,7 +98,7 @@ FROM held h WHERE t.id = ANY (ARRAY[h.id]) AND h.ours AND h.state IN ('running',
 RETURNING t.id"""
 
 # an attempt may be in flight until `must_end_by` + 5 s, whatever the lease says
-DUE: Final = TASKS.format(
+DUE: Final = BARE_TASKS.format(
     chosen="""
 SELECT t.id FROM tasks t
 WHERE t.state IN ('analyzing', 'awaiting_approval', 'running', 'manual') AND t.next_check_at <= statement_timestamp()

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-import orjson
 from pydantic import TypeAdapter
 
 from common.adapters.postgres.connection import Database
@@ -168,7 +168,7 @@ class PostgresReads:
     def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
         """See ports.Reads."""
         rows = self._database.run(RESULT, str(workspace), str(task), plain(step))
-        return orjson.loads(rows[0][0]) if rows and rows[0][0] is not None else None
+        return json.loads(rows[0][0]) if rows and rows[0][0] is not None else None
 
     def queue(self, workspace: UUID) -> QueueView:
         """See ports.Reads."""

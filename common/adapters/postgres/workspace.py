@@ -9,7 +9,7 @@ import orjson
 
 from common.adapters.postgres.connection import Database, Session
 from common.adapters.postgres.documents import foreign
-from common.adapters.postgres.rows import TASKS, tasks_from
+from common.adapters.postgres.rows import BARE_TASKS, tasks_from
 from common.core.installation import SETTINGS, policy_from
 from common.core.policy import Policy
 from common.core.task import Json, Task
@@ -43,7 +43,7 @@ WITH raised AS (
 ) INSERT INTO setting_versions (workspace, name, version, value, by)
 SELECT workspace, name, version, value, $2::uuid FROM raised RETURNING version"""
 
-STALE_WAITS: Final = TASKS.format(
+STALE_WAITS: Final = BARE_TASKS.format(
     chosen="""
 SELECT t.id FROM tasks t JOIN plans p ON p.task_id = t.id AND p.number = t.plan_number
 WHERE t.state = 'awaiting_approval' AND p.policy_version <> (
