@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -208,6 +209,17 @@ def event(method: str, path: str, token: str, body: object = None) -> dict[str, 
     }
 
 
+@pytest.fixture
+def cold_loop() -> Iterator[None]:
+    """The event loop of a process that has run nothing yet: Mangum runs on it, and other tests have taken it away."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.mark.usefixtures("cold_loop")
 def test_a_task_is_finished_by_functions_that_run_on_lambda(
     postgres_database: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

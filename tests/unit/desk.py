@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -109,6 +111,17 @@ class Desk:
         """Wake functions, in order."""
         for name in names:
             assert self.clients[name].post("/").status_code == 200
+            if name == "execute":
+                self._until_idle()
+
+    def _until_idle(self) -> None:
+        """Effects run on after the wake was answered: wait until each has ended and what it did is written."""
+        runner = cast(FastAPI, self.clients["execute"].app).state.function._runner
+        until = time.monotonic() + 10
+        while runner._threads_free < self.container.settings.effect_threads:
+            assert time.monotonic() < until, "an effect does not end"
+            time.sleep(0.005)
+        runner._recorder.record([]).result(10)
 
 
 @contextmanager
