@@ -15,6 +15,8 @@ from common.core.task import Json
 
 LONG_INTEGER: Final = re.compile(rb"[0-9]{16}")
 INTEGER_MAX: Final = 2**53 - 1  # beyond it canonical JSON cannot tell two numbers apart (RFC 8785 section 3.2.2.3)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 DEPTH_MAX: Final = 64  # deeper is nobody's honest JSON, and recursion costs stack everywhere below
 
 
@@ -55,7 +57,16 @@ def _explained(raw: bytes, cause: orjson.JSONDecodeError) -> Json:
 
 
 def _deep(raw: bytes) -> bool:
-    return raw.count(b"[") + raw.count(b"{") > DEPTH_MAX
+    """Whether it is nested too deep; told from the brackets alone, since walking a thousand tasks costs 7 us each."""
+    if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
+        return False
+    left = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
+    # Each round takes the innermost pairs away.
+    for _ in range(DEPTH_MAX):
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+        if not left:
+            return False
+    return True
 
 
 def _refuse(value: Json) -> None:

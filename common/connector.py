@@ -31,6 +31,7 @@ TARGETS: Final[Mapping[str, tuple[FunctionName, ...]]] = {
     "aiw.task.finished": ("analyze", "dashboard"),
 }
 
+ANY: Final = "aiw.wake"  # an event type that says nothing: look at everything
 GAP: Final = 0.003  # seconds between two requests to a function: under load a wake stands for all that came meanwhile
 JOIN_AFTER: Final = (
     0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
@@ -119,6 +120,7 @@ class Connector:
         self._wakes = wakes
         self._post = post
         self._paces = {name: Pace(silence=SILENCE if name == "schedule" else inf) for name in functions}
+        self._kinds: dict[FunctionName, set[str]] = {name: set() for name in self._paces}  # since the last request
         self._timers: dict[FunctionName, asyncio.TimerHandle] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -144,11 +146,12 @@ class Connector:
     def wake_all(self) -> None:
         """Wakes may have been missed: look everywhere."""
         for name in self._paces:
-            self._wake(name, "aiw.wake")
+            self._wake(name, ANY)
 
     def _wake(self, name: FunctionName, kind: str) -> None:
+        self._kinds[name].add(kind)
         self._paces[name].wake(asyncio.get_running_loop().time())
-        self._knock(name, kind)
+        self._knock(name)
 
     async def _read(self) -> None:
         if self._wakes is None:
@@ -188,7 +191,7 @@ class Connector:
         self.wake_all()
         return now + AWAY_EVERY
 
-    def _knock(self, name: FunctionName, kind: str = "aiw.wake") -> None:
+    def _knock(self, name: FunctionName) -> None:
         """Send what may go now, and come again when something may."""
         if self._stopping:
             return
@@ -196,7 +199,10 @@ class Connector:
         loop = asyncio.get_running_loop()
         if pace.next_at() <= loop.time():
             pace.sent(loop.time())
-            request = loop.create_task(self._request(name, kind))
+            # Of one kind a function may know that it need not claim; of several, or of its own timer, it does not.
+            kinds = self._kinds[name]
+            request = loop.create_task(self._request(name, kinds.pop() if len(kinds) == 1 else ANY))
+            kinds.clear()
             self._requests.add(request)
             request.add_done_callback(self._requests.discard)
         timer = self._timers.pop(name, None)
@@ -204,7 +210,7 @@ class Connector:
             timer.cancel()
         at = pace.next_at()
         if at != inf:
-            self._timers[name] = loop.call_at(at, self._knock, name, kind)
+            self._timers[name] = loop.call_at(at, self._knock, name)
 
     async def _request(self, name: FunctionName, kind: str) -> None:
         pace = self._paces[name]

@@ -5,20 +5,27 @@ from __future__ import annotations
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from common import api
 from common.auth import require, sha256_of
 from common.body import read_json
 from common.claim_loop import ClaimLoop, Turn
@@ -62,7 +69,7 @@ class Function(ABC):
 
 def make_app(
     name: FunctionName,
-    endpoints: Mapping[str, Callable[..., Any]],
+    endpoints: Mapping[str, Callable[..., Any] | Direct],
     build: Callable[[Container], Function],
     *,
     pages: APIRouter | None = None,
@@ -77,7 +84,14 @@ def make_app(
 
     Its container is built from the environment when the app starts, unless a test has set `app.state.given`.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(name, build))
+    app = App(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(name, build),
+        # It would be asked at every request whether anybody listens.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     app.add_middleware(observed, function=name)
     app.add_exception_handler(AppError, problem)
     app.add_exception_handler(RequestValidationError, problem)
@@ -89,7 +103,7 @@ def make_app(
         raise ValueError(msg)
     for route_name, endpoint in endpoints.items():
         _add(app, ROUTE[route_name], endpoint)
-    app.add_api_route("/", _wake, methods=["POST"])
+    app.router.routes.append(PlainRoute("/", _waking(name), methods=["POST"], name="wake"))
     app.add_api_route("/_/health", _health, methods=["GET"])
     app.add_api_route("/_/ready", _ready, methods=["GET"])
     if pages is not None:
@@ -154,14 +168,29 @@ HELP: Final[Mapping[FunctionName, tuple[str, ...]]] = {
 # --- wakes ----------------------------------------------------------------------------------------------------------
 
 
-async def _wake(request: Request) -> Response:
-    """Look now. The body is ignored: a wake carries no authority and no work."""
-    state = request.app.state
-    state.function.woken()
-    ran = await run_in_threadpool(state.loop.run, state.container.settings.wake_seconds)
-    if ran is None:
-        return Response(status_code=202)
-    return Response(ran.model_dump_json(), media_type="application/json")
+# What these say is only for requests and streams that wait here: nothing that is claimed here came to be.
+TOLD: Final[Mapping[FunctionName, frozenset[str]]] = {
+    "analyze": frozenset({"aiw.task.finished", "aiw.task.manual", "aiw.approval.requested"}),
+    "dashboard": frozenset({"aiw.task.finished", "aiw.task.manual", "aiw.approval.requested"}),
+}
+NOTHING_DONE: Final = api.WakeAnswer(claimed=0, done=0, more=False, wake_in_ms=None).model_dump_json()
+
+
+def _waking(name: FunctionName) -> Callable[[Request], Awaitable[Response]]:
+    told = TOLD.get(name, frozenset())
+
+    async def wake(request: Request) -> Response:
+        """Look now. The body is ignored: a wake carries no authority and no work; its type only spares a claim."""
+        state = request.app.state
+        state.function.woken()
+        if request.headers.get("ce-type") in told:
+            return Response(NOTHING_DONE, media_type="application/json")
+        ran = await run_in_threadpool(state.loop.run, state.container.settings.wake_seconds)
+        if ran is None:
+            return Response(status_code=202)
+        return Response(ran.model_dump_json(), media_type="application/json")
+
+    return wake
 
 
 async def _health() -> JSONResponse:
@@ -193,20 +222,91 @@ class TableRoute(APIRoute):
         route = ROUTE[self.name]
 
         async def handler(request: Request) -> Response:
-            if route.role is not None:
-                fresh = route.method != "GET" and route.name not in JUDGED_BY_COMMIT
-                principal = await authenticate(request, fresh=fresh)
-                require(principal, route.role)
-                request.state.principal = principal
             strict = StrictRequest(request.scope, request.receive)
-            if request.method in BODY_METHODS:
-                strict.state.json = await _json_of(strict)
+            await _admit(strict, route)
             return await original(strict)
 
         return handler
 
 
-def _add(app: FastAPI, route: Route, endpoint: Callable[..., Any]) -> None:
+async def _admit(request: StrictRequest, route: Route) -> None:
+    """Role first, then media type and JSON."""
+    if route.role is not None:
+        fresh = route.method != "GET" and route.name not in JUDGED_BY_COMMIT
+        principal = await authenticate(request, fresh=fresh)
+        require(principal, route.role)
+        request.state.principal = principal
+    if request.method in BODY_METHODS:
+        request.state.json = await _json_of(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """An endpoint that reads its request itself.
+
+    For the hot path: FastAPI's solving of parameters costs as much there as all the rest of a submission (measured).
+    """
+
+    call: Callable[[Request], Awaitable[Response]]
+
+
+class PlainRoute(StarletteRoute):
+    """A route without FastAPI's machinery: its endpoint takes the request and answers; what it raises goes up."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[[StrictRequest], Awaitable[Response]], *, methods: list[str], name: str
+    ) -> None:
+        """See Route."""
+        super().__init__(path, _Asgi(endpoint), methods=methods, name=name)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """See Route; telemetry counts by the route, as FastAPI's own routes name themselves."""
+        match, child = super().matches(scope)
+        child["route"] = self
+        return match, child
+
+
+class _Asgi:
+    """Starlette takes a function for a handler of requests; an object is served as it is."""
+
+    def __init__(self, endpoint: Callable[[StrictRequest], Awaitable[Response]]) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._endpoint(StrictRequest(scope, receive))
+        await response(scope, receive, send)
+
+
+def _direct(route: Route, endpoint: Direct) -> PlainRoute:
+    """A route of the table whose endpoint is `Direct`: the same role, media type and JSON, nothing of FastAPI's."""
+
+    async def admitted(request: StrictRequest) -> Response:
+        await _admit(request, route)
+        return await endpoint.call(request)
+
+    return PlainRoute(route.path, admitted, methods=[route.method], name=route.name)
+
+
+class App(FastAPI):
+    """FastAPI without two of its layers, which have nothing to do here.
+
+    Telemetry (ours is `observed`), and a limit of bodies (ours answers with a problem).
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See FastAPI: errors, our own middleware, exceptions, FastAPI's exit stack, routes."""
+        handlers = {key: handler for key, handler in self.exception_handlers.items() if key is not Exception}
+        app: ASGIApp = AsyncExitStackMiddleware(self.router)
+        app = ExceptionMiddleware(app, handlers=handlers, debug=False)
+        for cls, args, kwargs in reversed(self.user_middleware):
+            app = cls(app, *args, **kwargs)
+        return ServerErrorMiddleware(app, handler=self.exception_handlers.get(Exception), debug=False)
+
+
+def _add(app: FastAPI, route: Route, endpoint: Callable[..., Any] | Direct) -> None:
+    if isinstance(endpoint, Direct):
+        app.router.routes.append(_direct(route, endpoint))
+        return
     status, model = route.answers[0]
     app.router.add_api_route(
         route.path,
@@ -260,12 +360,16 @@ def _too_large(limit: int) -> TooLarge:
 # --- what endpoints ask for -----------------------------------------------------------------------------------------
 
 
-def _container(request: Request) -> Container:
+async def _container(request: Request) -> Container:
     return cast("Container", request.app.state.container)
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     return cast("Principal", request.state.principal)
+
+
+async def _reader_lang(request: Request) -> Lang:
+    return reader_lang(request)
 
 
 def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the API's own name
@@ -277,7 +381,8 @@ def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the API's own 
     if len(ending) < ID_ENDING or any(c not in "0123456789abcdef" for c in ending):
         msg = f"{id[:40]!r} is no task id"
         raise NotFound(msg)
-    found = _container(request).reads.resolve_id(_principal(request).workspace, ending)
+    state = request.app.state
+    found = cast("Container", state.container).reads.resolve_id(request.state.principal.workspace, ending)
     if not found:
         msg = f"no task ends with {ending}"
         raise NotFound(msg)
@@ -289,5 +394,5 @@ def _task_ref(request: Request, id: str) -> UUID:  # noqa: A002 - the API's own 
 
 Wired = Annotated[Container, Depends(_container)]
 Who = Annotated[Principal, Depends(_principal)]
-ReaderLang = Annotated[Lang, Depends(reader_lang)]
+ReaderLang = Annotated[Lang, Depends(_reader_lang)]
 TaskRef = Annotated[UUID, Depends(_task_ref)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,7 @@ class Catalogue:
     def __init__(self, actions: Sequence[Action[Any]]) -> None:
         """`actions`: each name once."""
         self._actions: Mapping[str, Action[Any]] = {action.name: action for action in actions}
+        self._last = threading.local()
 
     @classmethod
     def shipped(cls, own: Iterable[str] = ()) -> Catalogue:
@@ -249,13 +251,20 @@ class Catalogue:
     # --- within -----------------------------------------------------------------------------------------------------
 
     def _read(self, step: Step) -> _Read | None:
+        # The same step is asked about several times in a row (refused? how risky? which effect? run it): it is
+        # immutable, so each thread remembers the last one. Only one: arguments may be large.
+        last: _Read | None = getattr(self._last, "read", None)
+        if last is not None and last.step is step:
+            return last
         action = self._actions.get(step.action)
         if action is None:
             return None
         try:
-            return _Read(step, action, arguments(action, step.args))
+            read = _Read(step, action, arguments(action, step.args))
         except ValueError:
             return None
+        self._last.read = read
+        return read
 
     def _floors(
         self, step: Step, request: Request, policy: Policy, result_fields: frozenset[str] | None = UNSAID

@@ -96,9 +96,9 @@ def after_step(
         lost: the lease ran out and maintenance speaks; the event's kind is then `lease_lost`, the guard that it is due.
     """
     ended = ended_by(began, outcome, keep=not lost or began.number is not None)
-    failure = _failure(began, outcome)
     if isinstance(outcome, Done):
         return _after_done(task, began, outcome, ended, actor)
+    failure = _failure(began, outcome)
     if isinstance(outcome, Unknown) and began.effect is Effect.NON_IDEMPOTENT:
         note = "cancel_requested" if task.cancel_requested else None
         return _to_person(

@@ -71,12 +71,13 @@ def edges() -> frozenset[tuple[str, State | None, State]]:
 
 KINDS: Final = frozenset(rule.kind for rule in RULES)
 PEOPLE_RESET_REPLANS: Final = frozenset({"retried", "reanalyzed", "outcome_given"})  # "since a person last acted"
+RULES_OF: Final = {name: tuple(rule for rule in RULES if rule.kind == name) for name in {rule.kind for rule in RULES}}
 
 
 def rule_for(kind: str, source: State | None, target: State) -> Rule:
     """The row of the table. IllegalTransition if there is none."""
-    for rule in RULES:
-        if rule.kind == kind and source in rule.sources and target in rule.targets:
+    for rule in RULES_OF.get(kind, ()):
+        if source in rule.sources and target in rule.targets:
             return rule
     raise IllegalTransition(kind, source, target)
 

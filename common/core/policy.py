@@ -74,6 +74,9 @@ class Assessment:
     needs_approval: bool
 
 
+HARMLESS: Final = Assessment(risk_floor=Risk.LOW, risk=Risk.LOW, reasons=(), needs_approval=False)
+
+
 def decide(
     floors: Sequence[Reason],
     policy: Policy,
@@ -91,6 +94,8 @@ def decide(
         earlier: the plan before this one; a retry cannot lower its risk.
         origin: text that came from results is at least medium.
     """
+    if not floors and claimed is None and earlier is None and origin is not Origin.DERIVED:
+        return HARMLESS
     reasons = list(floors)
     if origin is Origin.DERIVED:
         reasons.append(Reason(rule="origin_derived", floor=Risk.MEDIUM))

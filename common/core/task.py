@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SkipValidation, StringConstraints
 
-Json = JsonValue
+# Bodies and rows were parsed as JSON, so it is JSON: pydantic would call a Python function for each value in it.
+Json = Annotated[JsonValue, SkipValidation]
 Lang = Literal["ko", "en"]
 StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 

@@ -82,8 +82,7 @@ class GroupCommit:
                 self._write([waiting])
         else:
             self._wake(batch, answers)
-            for waiting, answer in zip(batch, answers, strict=True):
-                _answer(waiting, answer)
+            _answer(batch, answers)
 
     def _wake(self, batch: Sequence[_Waiting], answers: Sequence[Added | AddRefused]) -> None:
         new = [w.submission for w, a in zip(batch, answers, strict=True) if isinstance(a, Added) and not a.replayed]
@@ -92,8 +91,17 @@ class GroupCommit:
             self._notifier.publish(wakes_of(list(states)))
 
 
-def _answer(waiting: _Waiting, answer: Added | AddRefused) -> None:
-    waiting.answered.get_loop().call_soon_threadsafe(_set, waiting.answered, answer)
+def _answer(batch: Sequence[_Waiting], answers: Sequence[Added | AddRefused | BaseException]) -> None:
+    """Wake the event loop once for the whole batch: each call from this thread costs it a turn."""
+    futures = [waiting.answered for waiting in batch]
+    futures[0].get_loop().call_soon_threadsafe(_set_all, futures, answers)
+
+
+def _set_all(
+    futures: Sequence[asyncio.Future[Added | AddRefused]], answers: Sequence[Added | AddRefused | BaseException]
+) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        _set(future, answer)
 
 
 def _set(future: asyncio.Future[Added | AddRefused], answer: Added | AddRefused | BaseException) -> None:
@@ -106,5 +114,4 @@ def _set(future: asyncio.Future[Added | AddRefused], answer: Added | AddRefused 
 
 
 def _fail(batch: Sequence[_Waiting], exc: BaseException) -> None:
-    for waiting in batch:
-        waiting.answered.get_loop().call_soon_threadsafe(_set, waiting.answered, exc)
+    _answer(batch, [exc] * len(batch))

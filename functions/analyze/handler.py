@@ -11,7 +11,7 @@ from mangum import Mangum
 
 from common.claim_loop import Turn
 from common.waits import Waits
-from common.web import Function, make_app
+from common.web import Direct, Function, make_app
 from common.wiring import Container
 
 from .analysis import Analyst, Means
@@ -67,5 +67,5 @@ class Analyze(Function):
         self._pool.shutdown(wait=True)
 
 
-app = make_app("analyze", {"submit": submit, "preview": preview}, Analyze)
+app = make_app("analyze", {"submit": Direct(submit), "preview": preview}, Analyze)
 handler = Mangum(app)

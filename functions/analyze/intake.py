@@ -31,15 +31,26 @@ class Intake:
         self._workspace = workspace
         self._clock = clock
         self._policies: dict[UUID, tuple[float, Policy]] = {}
+        self._asked: dict[UUID, asyncio.Task[Policy]] = {}
 
     async def policy(self, workspace: UUID) -> Policy:
         """The workspace's policy, a second old at most."""
         known = self._policies.get(workspace)
-        if known is None or known[0] < self._clock.monotonic():
+        if known is not None and known[0] >= self._clock.monotonic():
+            return known[1]
+        # All that come while it is looked up wait for the one look; it goes on if the first of them leaves.
+        asked = self._asked.get(workspace)
+        if asked is None:
+            asked = self._asked[workspace] = asyncio.create_task(self._look_up(workspace))
+        return await asyncio.shield(asked)
+
+    async def _look_up(self, workspace: UUID) -> Policy:
+        try:
             policy = await run_in_threadpool(self._workspace.policy, workspace)
-            known = (self._clock.monotonic() + POLICY_SECONDS, policy)
-            self._policies[workspace] = known
-        return known[1]
+            self._policies[workspace] = (self._clock.monotonic() + POLICY_SECONDS, policy)
+            return policy
+        finally:
+            del self._asked[workspace]
 
     async def settled(self, ids: Sequence[UUID], seconds: float) -> None:
         """Return once all have settled, or the time is over."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
-from fastapi import Query
+import orjson
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
@@ -20,8 +20,8 @@ from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
 from common.core.task import PRIORITY_DEFAULT, Failure, Json, Lang, Origin, Plan, Request, State, Task, uuid7
 from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission, TaskRecord
-from common.problems import invalid_from
-from common.views import plan_view, reasons_view, task_view
+from common.problems import invalid_from, reader_lang
+from common.views import plan_view, reasons_view, stored_view, task_view
 from common.web import ReaderLang, Who, Wired
 from common.wiring import Container
 
@@ -33,18 +33,20 @@ KEY_MAX: Final = 200
 INLINE_BYTES: Final = 64_000
 
 
-async def submit(
-    request: HttpRequest, wired: Wired, who: Who, lang: ReaderLang, query: Annotated[api.WaitQuery, Query()]
-) -> Response:
+async def submit(request: HttpRequest) -> Response:
     """Store one task, or an array of up to 1,000: all of them or none."""
-    body: Json = await request.json()
-    many = isinstance(body, list)
+    wired: Container = request.app.state.container
+    who: Principal = request.state.principal
+    lang = reader_lang(request)
+    query = _wait_of(request)
+    given: Json = await request.json()
+    many = isinstance(given, list)
     intake = intake_of(request)
     policy = await intake.policy(who.workspace)
     if len(await request.body()) > INLINE_BYTES:  # reading it takes too long for the loop that serves everybody
-        tasks = await run_in_threadpool(new_tasks, body, wired, who, lang, policy)
+        tasks = await run_in_threadpool(new_tasks, given, wired, who, lang, policy)
     else:
-        tasks = new_tasks(body, wired, who, lang, policy)
+        tasks = new_tasks(given, wired, who, lang, policy)
     submission = Submission(
         token_sha256=who.token_sha256,
         tasks=tasks,
@@ -61,11 +63,27 @@ async def submit(
         await intake.settled(added.ids, query.wait)
     if query.wait or added.replayed or added.at is None:
         views = await run_in_threadpool(_read, wired, who, added.ids, lang)
+        body = (api.TaskList(items=views) if many else views[0]).model_dump_json().encode()
     else:
-        views = [task_view(_record(task, who, policy, added.at), who.role, lang) for task in tasks]
-    answer = api.TaskList(items=views) if many else views[0]
+        at = added.at
+        stored = [stored_view(_record(task, who, policy, at), lang) for task in tasks]
+        body = orjson.dumps({"items": stored, "next": None} if many else stored[0], option=orjson.OPT_UTC_Z)
     headers = {} if many else {"Location": f"/api/v1/tasks/{added.ids[0]}"}
-    return Response(answer.model_dump_json(), 201, headers, JSON)
+    return Response(body, 201, headers, JSON)
+
+
+NO_WAIT: Final = api.WaitQuery()
+
+
+def _wait_of(request: HttpRequest) -> api.WaitQuery:
+    """The query. Invalid."""
+    if not request.scope["query_string"]:
+        return NO_WAIT
+    try:
+        return api.WaitQuery.model_validate(dict(request.query_params))
+    except ValidationError as exc:
+        errors = [{**error, "loc": ("query", *error["loc"])} for error in exc.errors(include_url=False)]
+        raise invalid_from(errors) from None
 
 
 def _key(request: HttpRequest) -> str | None:
@@ -130,20 +148,18 @@ def new_task(
         origin=Origin.PERSON if who.kind == "session" else Origin.TOKEN,
         priority_given=given.priority is not None,
     )
-    task = Task(
-        id=uuid7(clock.unix_ms(), clock.entropy(10)),
+    task_id = uuid7(clock.unix_ms(), clock.entropy(10))
+    plan = typed_plan(given, request, wired, policy, now, root) if given.plan else None
+    target, ask = State.QUEUED if plan else State.RECEIVED, None
+    if plan is not None and plan.needs_approval:
+        target, ask = destination(
+            Task(id=task_id, workspace=who.workspace, state=State.RECEIVED, request=request), plan
+        )
+    return NewTask(
+        id=task_id,
         workspace=who.workspace,
-        state=State.RECEIVED,
         request=request,
         priority=PRIORITY_DEFAULT if given.priority is None else given.priority,
-    )
-    plan = typed_plan(given, task, wired, policy, now, root) if given.plan else None
-    target, ask = destination(task, plan) if plan else (State.RECEIVED, None)
-    return NewTask(
-        id=task.id,
-        workspace=task.workspace,
-        request=request,
-        priority=task.priority,
         target=target,
         actor=f"person:{who.person}",
         kind=plan.steps[0].action if plan else None,
@@ -152,12 +168,14 @@ def new_task(
     )
 
 
-def typed_plan(given: api.TaskRequest, task: Task, wired: Container, policy: Policy, now: datetime, root: str) -> Plan:
+def typed_plan(
+    given: api.TaskRequest, request: Request, wired: Container, policy: Policy, now: datetime, root: str
+) -> Plan:
     """A typed plan, read and assessed. Invalid."""
     pointer = f"{root}/plan"
     steps = wired.catalogue.read(given.plan.steps if given.plan else (), given.inputs, now, pointer=pointer)
     wired.catalogue.refuse(steps, policy, pointer=pointer)
-    return planned(1, steps, "typed", wired.catalogue.assess(steps, task.request, policy), policy)
+    return planned(1, steps, "typed", wired.catalogue.assess(steps, request, policy), policy)
 
 
 def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:

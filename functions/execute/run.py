@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from datetime import timedelta
+from math import inf
 from typing import Final
 from uuid import UUID
 
 from common.claim_loop import Turn, left_behind
-from common.core.after_step import Began, Done, Outcome, after_step
+from common.core.after_step import Began, Done, Limits, Outcome, after_step
 from common.core.lifecycle import NextStep, Transition, move
 from common.core.policy import Policy
 from common.core.task import Json, State, Step, Task
@@ -26,6 +27,7 @@ POLICY_SECONDS: Final = (
     1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round
 )
 POLICY_ROUNDS: Final = 3
+LIMITS_SECONDS: Final = 1.0  # asking whether there is a key now is a look at a file
 
 
 class Runner:
@@ -41,6 +43,7 @@ class Runner:
         self._help_wanted = help_wanted
         self._turned_away = False  # a turn found no free thread: whoever frees one says so
         self._policies: dict[UUID, tuple[float, Policy]] = {}
+        self._known_limits = (-inf, Limits())
         self._unbegun: deque[Want] = deque()
         self._threads_free = means.effect_threads
         self._hand = threading.Lock()
@@ -92,7 +95,7 @@ class Runner:
     def _prepare(self, task: Task, *, fresh: bool = False) -> Settled | Free | Want:
         means = self._means
         policy = self._policy(task.workspace, fresh=fresh)
-        return prepare(task, policy, means.catalogue, means.limits(), means.clock.draw())
+        return prepare(task, policy, means.catalogue, self._limits(), means.clock.draw())
 
     def _settle(
         self, task: Task, step: Step, outcome: Outcome, begun: tuple[Want, Begun] | None
@@ -100,7 +103,7 @@ class Runner:
         """The outcome as what follows; with the task as it goes on, if it does."""
         effect = begun[0].effect if begun else self._means.catalogue.effect(step, self._policy(task.workspace))
         began = Began(step, effect, begun[1].number if begun else None)
-        follows = after_step(task, began, outcome, self._means.limits(), self._means.clock.draw(), ACTOR)
+        follows = after_step(task, began, outcome, self._limits(), self._means.clock.draw(), ACTOR)
         count_attempt(outcome)
         if isinstance(follows, NextStep) and isinstance(outcome, Done):
             return follows, task.after(step.id, outcome.output)
@@ -237,6 +240,12 @@ class Runner:
         while self._threads_free < self._means.effect_threads and self._means.clock.monotonic() < deadline:
             threading.Event().wait(0.02)
         self._recorder.stop(max(0.5, deadline - self._means.clock.monotonic()))
+
+    def _limits(self) -> Limits:
+        now = self._means.clock.monotonic()
+        if self._known_limits[0] < now:
+            self._known_limits = (now + LIMITS_SECONDS, self._means.limits())
+        return self._known_limits[1]
 
     def _policy(self, workspace: UUID, *, fresh: bool = False) -> Policy:
         now = self._means.clock.monotonic()
