@@ -114,10 +114,10 @@ def test(context: click.Context, *, fast: bool) -> int:
     return run_checks(fast_checks() if fast else all_checks(), language(context))
 
 
-@command("bench")
-@click.argument("words", nargs=-1)
+@command("bench", context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def bench(context: click.Context, words: tuple[str, ...]) -> int:
     """Measure; `words` go to `python -m bench`."""
-    del context
-    return program("bench", *words)()
+    as_json = ("--json",) if context.obj.json and "--json" not in words else ()
+    return program("bench", *words, *as_json)()

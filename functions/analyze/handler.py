@@ -10,8 +10,9 @@ from typing import Final
 from mangum import Mangum
 
 from common.claim_loop import Turn
+from common.table_route import Direct
 from common.waits import Waits
-from common.web import Direct, Function, make_app
+from common.web import Function, make_app
 from common.wiring import Container
 
 from .analysis import Analyst, Means

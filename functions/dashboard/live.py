@@ -238,7 +238,7 @@ class Live(Function):
         self.waits.end()
 
 
-def _serving(request: Request) -> Live:
+async def _serving(request: Request) -> Live:
     return cast("Live", request.app.state.function)
 
 

@@ -112,7 +112,7 @@ def record_of(task: UUID, who: Principal, wired: Wired) -> TaskRecord:
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
-def wants_stream(accept: Annotated[str, Header()] = "") -> bool:
+async def wants_stream(accept: Annotated[str, Header()] = "") -> bool:
     """Whether the client asks for a live stream."""
     return STREAM in accept.lower()
 

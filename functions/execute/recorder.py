@@ -56,6 +56,10 @@ class Recorder:
             self._filled.notify()
         return future
 
+    def write_now(self, batch: Sequence[Settled]) -> frozenset[UUID]:
+        """In the caller's own thread, which would only wait: what is written does not change hands."""
+        return self._written(batch)
+
     def stop(self, seconds: float) -> None:
         """Write what is left, at most so long."""
         with self._filled:
@@ -85,25 +89,25 @@ class Recorder:
             return  # the leases run out and rescue takes over: that is what they are for
 
     def _flush(self, taken: list[tuple[Sequence[Settled], Future[frozenset[UUID]]]]) -> None:
-        batch = [item for items, _ in taken for item in items]
+        try:
+            applied = self._written([item for items, _ in taken for item in items])
+        except Exception as exc:  # noqa: BLE001 - whoever waits must learn of it; the thread must live on
+            for _, future in taken:
+                future.set_exception(exc)
+            return
+        for _, future in taken:
+            future.set_result(applied)
+
+    def _written(self, batch: Sequence[Settled]) -> frozenset[UUID]:
         pause = AGAIN_FIRST
         while True:
             try:
-                applied = write(self._queue, self._notifier, batch)
+                return write(self._queue, self._notifier, batch)
             except Unavailable:
                 if self._stopping:
-                    applied = frozenset()  # rescue decides, by what is on record
-                    break
+                    return frozenset()  # rescue decides, by what is on record
                 time.sleep(pause)
                 pause = min(pause * 2, AGAIN_LONGEST)
-            except Exception as exc:  # noqa: BLE001 - whoever waits must learn of it; the thread must live on
-                for _, future in taken:
-                    future.set_exception(exc)
-                return
-            else:
-                break
-        for _, future in taken:
-            future.set_result(applied)
 
 
 class InlineRecorder:
@@ -119,6 +123,10 @@ class InlineRecorder:
         future: Future[frozenset[UUID]] = Future()
         future.set_result(write(self._queue, self._notifier, batch))
         return future
+
+    def write_now(self, batch: Sequence[Settled]) -> frozenset[UUID]:
+        """See Recorder."""
+        return write(self._queue, self._notifier, batch)
 
     def stop(self, seconds: float) -> None:
         """Nothing is ever left."""

@@ -70,7 +70,7 @@ class Runner:
         while active:
             settled, wants, going = self._advance(active)
             self._dispatch(wants)
-            applied = self._recorder.record(settled).result() if settled else frozenset()
+            applied = self._recorder.write_now(settled) if settled else frozenset()
             done += sum(1 for item in settled if isinstance(item, Transition) and item.task_id in applied)
             active = [task for task in going if task.id in applied]
         return done
@@ -203,7 +203,7 @@ class Runner:
             settled, wants, after = self._advance([going])
             if wants:
                 return next(iter(self._begin(wants)), None)
-            applied = self._recorder.record(settled).result()
+            applied = self._recorder.write_now(settled)
             going = after[0] if after and applied else None
         return None
 
