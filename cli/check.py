@@ -114,7 +114,7 @@ def test(context: click.Context, *, fast: bool) -> int:
     return run_checks(fast_checks() if fast else all_checks(), language(context))
 
 
-@command("bench", context_settings={"ignore_unknown_options": True})
+@command("bench", passes_on=True)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def bench(context: click.Context, words: tuple[str, ...]) -> int:

@@ -166,9 +166,12 @@ def means(ctx: click.Context) -> tuple[Client, Screen]:
     return client, Screen(options.lang, as_json=options.json)
 
 
-def command(name: str, help_key: str | None = None) -> Callable[[Callable[..., Any]], Command]:
-    """A command; its help is `cli.help.NAME` unless told."""
-    return click.command(name, cls=Command, help=help_key or f"cli.help.{name}")
+def command(
+    name: str, help_key: str | None = None, *, passes_on: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
+    """A command; its help is `cli.help.NAME` unless told. `passes_on`: options that it does not know are another's."""
+    settings = {"ignore_unknown_options": passes_on}
+    return click.command(name, cls=Command, help=help_key or f"cli.help.{name}", context_settings=settings)
 
 
 def report(stop: Stop, options: Options) -> int:

@@ -11,7 +11,7 @@ from common.core.errors import Invalid, Malformed
 json_values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**53), 2**53)
+    | st.integers(1 - 2**53, 2**53 - 1)
     | st.text(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != "\x00")),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text("abc~/", min_size=1, max_size=3), inner, max_size=3)
