@@ -32,8 +32,8 @@ TARGETS: Final[Mapping[str, tuple[FunctionName, ...]]] = {
 }
 
 ANY: Final = "aiw.wake"  # an event type that says nothing: look at everything
-# Seconds between two requests to a function: under load a wake stands for all that came meanwhile, and larger batches cost
-# less a task (measured); alone, a task comes later than that after the one before, and waits for nothing.
+# Seconds between two requests to a function: under load a wake stands for all that came meanwhile, and larger batches
+# cost less a task (measured); alone, a task comes later than that after the one before, and waits for nothing.
 GAP: Final = 0.008
 JOIN_AFTER: Final = (
     0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
