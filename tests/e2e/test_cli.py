@@ -208,7 +208,10 @@ def test_ctrl_c_is_130_and_a_closed_pipe_is_no_fault(stack: DemoStack, run: Run)
     """What a person does with a running command: Ctrl-C, or `| head`."""
     task = run("--json", "submit", "--plan", "-", "--not-before", "1h", stdin=VALUE).json["id"]
     line = command(stack, "--json", "logs", "-f", task)
+    # A shell's background job has SIGINT ignored, and so has what it starts: this one is asked as at a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     following = subprocess.Popen(line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert following.stdout is not None
     assert json.loads(following.stdout.readline())["kind"] == "submitted"
     following.send_signal(signal.SIGINT)
