@@ -15,6 +15,7 @@ from typing import Final
 from bench.runs import FULL, QUICK, run
 
 MILLION: Final = 1_000_000
+INTERRUPTED: Final = 130
 
 
 def main(words: Sequence[str]) -> int:
@@ -40,7 +41,11 @@ def main(words: Sequence[str]) -> int:
     )
     # Asked to end, it takes its stack with it: what runs in a session of its own would stay.
     signal.signal(signal.SIGTERM, _interrupt)
-    report = run(length)
+    try:
+        report = run(length)
+    except KeyboardInterrupt:
+        print("bench: stopped; its stack is gone", file=sys.stderr)
+        return INTERRUPTED
     document = json.dumps(report.document(), indent=1)
     if given.out is not None:
         given.out.write_text(document + "\n")
