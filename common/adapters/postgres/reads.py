@@ -136,7 +136,7 @@ class PostgresReads:
 
     def task(self, workspace: UUID, task: UUID) -> TaskRecord | None:
         """See ports.Reads."""
-        rows = self._database.hot(ONE, str(workspace), str(task))
+        rows = self._database.run(ONE, str(workspace), str(task))
         return _RECORDS.validate_json(joined(rows))[0] if rows else None
 
     def resolve_id(self, workspace: UUID, ending: str) -> list[UUID]:
@@ -149,7 +149,7 @@ class PostgresReads:
 
     def events(self, workspace: UUID, task: UUID, after_seq: int = 0) -> list[EventRecord]:
         """See ports.Reads."""
-        rows = self._database.hot(EVENTS, str(workspace), str(task), str(after_seq))
+        rows = self._database.run(EVENTS, str(workspace), str(task), str(after_seq))
         return _EVENTS.validate_json(joined(rows)) if rows else []
 
     def workspace_events(self, workspace: UUID, after: str | None, limit: int) -> list[EventRecord]:
@@ -167,7 +167,7 @@ class PostgresReads:
 
     def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
         """See ports.Reads."""
-        rows = self._database.hot(RESULT, str(workspace), str(task), plain(step))
+        rows = self._database.run(RESULT, str(workspace), str(task), plain(step))
         return json.loads(rows[0][0]) if rows and rows[0][0] is not None else None
 
     def queue(self, workspace: UUID) -> QueueView:
