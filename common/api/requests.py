@@ -64,6 +64,7 @@ class TaskRequest(Public):
     deadline: Time | None = None
     tags: list[Tag] = Field(default_factory=list, max_length=20)
     lang: Lang | None = None
+    economy: bool = Field(default=False, strict=True, description="its reading may take hours, at half the price")
 
     @model_validator(mode="after")
     def _text_or_plan(self) -> TaskRequest:

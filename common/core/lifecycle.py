@@ -39,6 +39,7 @@ RULES: Final = (
     _rule("submitted", {None}, {R, Q, AW}, "intake; with a typed plan the policy decided in the same statement"),
     _rule("analysis_started", {R}, {AN}, "claimed by analyze"),
     _rule("deferred", {R, AN}, {R}, "no budget, rate limit, provider down or paused: later, by name"),
+    _rule("batched", {AN}, {AN}, "parked on a provider's batch, without a lease"),
     _rule("plan_decided", {R, AN}, {Q, AW}, "policy has assessed the plan", resets=True),
     _rule("analysis_failed", {R, AN}, {M}, "nothing usable, attempts spent, or the deadline passed"),
     _rule("approved", {AW}, {Q}, "a person decided"),
@@ -135,6 +136,8 @@ class Transition:
     plan: Plan | None = None
     kind_of_task: str | None = None
     priority: int | None = None  # Claude's, where the requester gave none
+    batch: UUID | None = None  # the call that it is parked on; any other transition takes it off
+    economy: bool | None = None  # False: it will be read at once, at the full price
     ask: Ask | None = None
     ended: Ended | None = None
     closes_approval: bool = False  # the wait for a person ends for good; approved and still to run keeps it open
@@ -163,6 +166,8 @@ def move(  # noqa: PLR0913 - the one constructor: what a transition may carry is
     plan: Plan | None = None,
     kind_of_task: str | None = None,
     priority: int | None = None,
+    batch: UUID | None = None,
+    economy: bool | None = None,
     ask: Ask | None = None,
     ended: Ended | None = None,
 ) -> Transition:
@@ -195,6 +200,8 @@ def move(  # noqa: PLR0913 - the one constructor: what a transition may carry is
         plan=plan,
         kind_of_task=kind_of_task,
         priority=priority,
+        batch=batch,
+        economy=economy,
         ask=ask,
         ended=ended,
         closes_approval=closes,

@@ -29,7 +29,8 @@ class State(StrEnum):
 
     # `analyze` claims it: ANALYZING; a plan is decided at once: QUEUED, AWAITING_APPROVAL; fails: MANUAL
     RECEIVED = "received"
-    # a plan is decided: QUEUED, AWAITING_APPROVAL; deferred, released, lost: RECEIVED; failed, lost: MANUAL
+    # a plan is decided: QUEUED, AWAITING_APPROVAL; deferred, released, lost: RECEIVED; failed, lost: MANUAL;
+    # parked on a provider's batch (`batched`) it stays, without a lease
     ANALYZING = "analyzing"
     AWAITING_APPROVAL = (
         "awaiting_approval"  # a person approves, or policy changes: QUEUED; rejects: CANCELLED; it expires: MANUAL
@@ -122,7 +123,7 @@ class Plan(Frozen):
 
     number: int = Field(ge=1)
     steps: tuple[Step, ...]
-    source: str  # "typed", "rules", "claude", "resolved" (values of earlier steps filled in for an approver)
+    source: str  # "typed", "rules", "claude", "cached", "resolved" (values of earlier steps filled in for an approver)
     risk_floor: Risk
     risk: Risk
     reasons: tuple[Reason, ...] = ()
@@ -195,6 +196,8 @@ class Task(Frozen):
     deadline_in: timedelta | None = None
     read_at: datetime | None = None  # PostgreSQL's clock when the row was read; a wait `until` is measured from it
     cancel_requested: bool = False
+    economy: bool = False  # its analysis may take hours, at half the price
+    batch: UUID | None = None  # the call on which it is parked while `analyzing`, without a lease
     failure: Failure | None = None  # the newest, from its history; what a replan is told
 
     def attempts_of(self, step_id: str) -> tuple[Attempt, ...]:

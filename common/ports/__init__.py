@@ -5,7 +5,7 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
-from common.ports.budget import Budget, BudgetView, CallRequest, Usage
+from common.ports.budget import Bill, Budget, BudgetView, CallRequest, NotReserved, Saved, Usage
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
 from common.ports.people import People, Person, Principal, Role, TokenRow
 from common.ports.process import WAKE_KINDS, Clock, Notifier, wakes_of
@@ -23,6 +23,7 @@ __all__ = [
     "Approvals",
     "Begin",
     "Begun",
+    "Bill",
     "Budget",
     "BudgetView",
     "CallRequest",
@@ -38,6 +39,7 @@ __all__ = [
     "NewTask",
     "NotAnswered",
     "NotBegun",
+    "NotReserved",
     "Notice",
     "Notifier",
     "People",
@@ -49,6 +51,7 @@ __all__ = [
     "Reads",
     "Refusal",
     "Role",
+    "Saved",
     "SettingRow",
     "Submission",
     "TaskFilter",

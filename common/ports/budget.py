@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -19,6 +20,21 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What a call cost less than the naive one, by lever; nanodollars, and negative where a lever cost more."""
+
+    model: int = 0  # a smaller model than the strong one
+    prompt: int = 0  # the provider's prompt cache
+    pack: int = 0  # several tasks in one call
+    batch: int = 0  # the provider's batches, at half the price
+
+    @property
+    def total(self) -> int:
+        """Of all levers: the naive price less the real one."""
+        return self.model + self.prompt + self.pack + self.batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
     """A paid call about to be made. Money is integer nanodollars."""
 
@@ -28,12 +44,34 @@ class CallRequest:
     prompt_version: str
     reserve: int
     task_ids: tuple[UUID, ...] = ()
+    tasks: int = 1  # how many tasks it reads; a preview reads one that has no row
+    reason: str = "first"  # why it is made, and of this model: see the migration
+    cap: int | None = None  # what calls of this purpose for this one task may cost altogether; None: only the month's
     deadline: timedelta = timedelta(minutes=10)  # then, unless settled, it is assumed billed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What an answered call cost, and what is kept of it for the ledger."""
+
+    usage: Usage
+    cost: int  # nanodollars
+    baseline: int = 0  # nanodollars of the naive call: the strong model, each task alone, nothing cached
+    saved: Saved = Saved()
+    latency: timedelta | None = None
+    request_id: str | None = None
+
+
+class NotReserved(StrEnum):
+    """Why no money was set aside; nothing may be sent."""
+
+    OVER_BUDGET = "over_budget"  # the month's limit, of the workspace or of the installation
+    COST_CAP = "cost_cap"  # what the approved plan may cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetView:
-    """The month so far, in nanodollars."""
+    """The month so far, in nanodollars: the tighter of the workspace's and the installation's."""
 
     month: str
     cap: int
@@ -44,10 +82,10 @@ class BudgetView:
 class Budget(Protocol):
     """Money: reserved before a call, settled after it; reserved + spent never passes the cap (I7)."""
 
-    def reserve(self, call: CallRequest) -> UUID | None:
-        """The call's id; None if the cap would be passed. A call row committed before the request."""
+    def reserve(self, call: CallRequest) -> UUID | NotReserved:
+        """The call's id, or which limit would be passed. A call row committed before the request."""
 
-    def settle(self, call: UUID, usage: Usage, cost: int) -> None:
+    def settle(self, call: UUID, bill: Bill) -> None:
         """It was answered: book what it cost, in full even if more than reserved. Once; later ones do nothing."""
 
     def void(self, call: UUID) -> None:
@@ -55,6 +93,9 @@ class Budget(Protocol):
 
     def assume_billed(self, call: UUID) -> None:
         """Nobody knows: booked in full."""
+
+    def differed(self, call: UUID, tasks: int) -> None:
+        """A call that asked again as a check: so many of its tasks were answered differently (I12)."""
 
     def expire(self) -> int:
         """Assume billed every call whose deadline passed unsettled; how many."""

@@ -24,6 +24,7 @@ class NewTask:
     target: State
     actor: str
     kind: str | None = None
+    economy: bool = False
     plan: Plan | None = None
     ask: Ask | None = None
 

@@ -156,6 +156,7 @@ def new_task(
             Task(id=task_id, workspace=who.workspace, state=State.RECEIVED, request=request), plan
         )
     return NewTask(
+        economy=given.economy,
         id=task_id,
         workspace=who.workspace,
         request=request,

@@ -77,6 +77,8 @@ class MemoryApply:
         row.waiting_for = change.waiting_for or self.delayed(row, now)
         row.kind = change.kind_of_task or row.kind
         row.priority = row.priority if change.priority is None else change.priority
+        row.batch = change.batch
+        row.economy = row.economy if change.economy is None else change.economy
         row.attempts = self.attempts_after(row, change)
         row.replans = 0 if change.resets_replans else row.replans + (change.kind == "replanned")
         row.failure = change.detail.failure or row.failure

@@ -60,6 +60,7 @@ class MemoryQueue(MemoryGate, MemoryApply):
             next_check_at=None,
             priority=new.priority,
             kind=new.kind,
+            economy=new.economy,
         )
         row.next_check_at = self.look_again(row, timedelta(0) if new.ask is None else new.ask.expires_in, now)
         row.waiting_for = self.delayed(row, now)

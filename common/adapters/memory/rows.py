@@ -76,6 +76,8 @@ class TaskRow:
     next_check_at: datetime | None
     priority: int
     kind: str | None = None
+    economy: bool = False
+    batch: UUID | None = None
     plan: Plan | None = None
     attempts: int = 0
     replans: int = 0
@@ -119,6 +121,8 @@ class TaskRow:
             deadline_in=None if deadline is None else deadline - now,
             read_at=now,
             cancel_requested=self.cancel_requested_at is not None,
+            economy=self.economy,
+            batch=self.batch,
             failure=self.failure,
         )
 

@@ -46,7 +46,7 @@ WITH asked AS MATERIALIZED (
         n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[],
             not_before timestamptz,
         deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
-        priority_given boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk,
+        priority_given boolean, economy boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk,
             plan_risk risk, plan_reasons text,
         plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int,
             plan_source text,
@@ -70,9 +70,9 @@ WITH asked AS MATERIALIZED (
     FROM wanted WHERE ask_digest IS NOT NULL
 ), made AS (
     INSERT INTO tasks (id, workspace, state, text, inputs, tags, not_before, deadline, lang, requested_by, origin, kind,
-        priority, priority_given, plan_number, next_check_at, waiting_for, event_seq, event_head)
+        priority, priority_given, economy, plan_number, next_check_at, waiting_for, event_seq, event_head)
     SELECT w.id, w.workspace, w.target, w.text, w.inputs::json, w.tags, w.not_before, w.deadline, w.lang,
-        w.requested_by, w.origin, w.kind, w.priority, w.priority_given, w.plan_number,
+        w.requested_by, w.origin, w.kind, w.priority, w.priority_given, w.economy, w.plan_number,
         {FIRST_CHECK},
         CASE WHEN w.target = 'queued' AND w.not_before > w.now THEN 'delay' END, 1,
         -- the same hash as the event's own; the trigger compares them (I2)
@@ -174,6 +174,7 @@ def _task(n: int, task: NewTask) -> dict[str, object]:
         "kind": task.kind,
         "priority": task.priority,
         "priority_given": request.priority_given,
+        "economy": task.economy,
         **plan_fields(task.plan),
     }
     if task.ask is not None:

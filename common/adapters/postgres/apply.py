@@ -20,7 +20,7 @@ WITH wanted AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS w(
         task_id uuid, next boolean, kind text, source text, lease_no int, seen int, target text, check_in float8,
         actor text, detail text, waiting_for text, wait_until float8, only_if_due boolean, costs_attempt int,
-        resets_attempts boolean, resets_replans boolean, kind_of_task text, priority int, closes_approval boolean,
+        resets_attempts boolean, resets_replans boolean, kind_of_task text, priority int, batch uuid, economy boolean, closes_approval boolean,
         step_id text, number int, outcome text, output text, failure text, decided_by text{columns})
     ORDER BY task_id
 ), judged AS MATERIALIZED (
@@ -109,7 +109,7 @@ WITH wanted AS MATERIALIZED (
         cancel_requested_at = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_at END,
         cancel_requested_by = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_by END,
         plan_number = coalesce({plan_number}, t.plan_number), kind = coalesce(j.kind_of_task, t.kind),
-        priority = coalesce(j.priority, t.priority)
+        priority = coalesce(j.priority, t.priority), batch = j.batch, economy = coalesce(j.economy, t.economy)
     FROM judged j WHERE j.ok AND NOT j.next AND t.id = ANY (ARRAY[j.task_id])
 ), rested AS (
     UPDATE tasks t SET wait_until = NULL
@@ -234,6 +234,8 @@ def _row(change: Transition | NextStep) -> dict[str, object]:
         "resets_replans": change.resets_replans,
         "kind_of_task": change.kind_of_task,
         "priority": change.priority,
+        "batch": change.batch,
+        "economy": change.economy,
         "closes_approval": change.closes_approval or change.ask is not None,
         **plan_fields(change.plan),
         **_ended_fields(change.ended),

@@ -42,7 +42,7 @@ def task_json(*, outputs: bool) -> str:
     'waiting_for', t.waiting_for,
     'wait_over', CASE WHEN t.wait_until IS NOT NULL THEN t.wait_until <= clock_timestamp() END,
     'deadline_in', extract(epoch FROM t.deadline - clock_timestamp()), 'read_at', clock_timestamp(),
-    'cancel_requested', t.cancel_requested_at IS NOT NULL,
+    'cancel_requested', t.cancel_requested_at IS NOT NULL, 'economy', t.economy, 'batch', t.batch,
     'failure', {FAILURE})"""
 
 
