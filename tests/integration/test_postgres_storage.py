@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from common.adapters.postgres import add, apply, claim, gate
+from common.adapters.postgres import add, apply, claim, gate, reads
 from common.adapters.postgres.connection import HOT, Session
 from common.core.lifecycle import Ended, NextStep, move
 from common.core.task import Effect, Json, OutcomeKind, Risk, State
@@ -141,6 +141,8 @@ HOT_STATEMENTS = {
     "begin": (gate.BEGIN, 1),
     "apply": (apply.WHOLE, 1),
     "apply_short": (apply.SHORT, 1),
+    "task": (reads.ONE, 2),
+    "settled": (reads.SETTLED, 1),
 }
 GROWING = (
     "tasks",
@@ -152,6 +154,7 @@ GROWING = (
     "tokens",
     "idempotency_keys",
     "calls",
+    "call_tasks",
 )
 
 
