@@ -68,6 +68,7 @@ class Pair(click.ParamType[tuple[str, "Json"], "str | tuple[str, Json]"]):
 @click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="cli.opt.priority")
 @click.option("--not-before", type=Moment(), metavar="WHEN", help="cli.opt.not_before")
 @click.option("--deadline", type=Moment(), metavar="WHEN", help="cli.opt.deadline")
+@click.option("--economy", is_flag=True, help="cli.opt.economy")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="cli.opt.tag")
 @click.option("--key", metavar="KEY", help="cli.opt.key")
 @click.pass_context
@@ -110,6 +111,8 @@ def _request(ctx: click.Context) -> dict[str, Json]:
     for name in ("priority", "not_before", "deadline"):
         if given[name] is not None:
             body[name] = given[name]
+    if given["economy"]:
+        body["economy"] = True
     if given["tags"]:
         body["tags"] = list(given["tags"])
     return body

@@ -27,7 +27,7 @@ PAGE: Final = (ROOT / "docs" / "api.md").read_text()
 # The one list of what the page promises for later. None of it may be there yet: a route 404, a field 422, unknown.
 ABSENT: Final[dict[str, frozenset[str]]] = {
     "routes": frozenset({"POST /tasks/{id}/edit", "GET /costs", "/schedules …"}),
-    "fields of a task request": frozenset({"economy", "callback"}),
+    "fields of a task request": frozenset({"callback"}),
     "actions": frozenset(
         {"sql.query", "sql.execute", "storage.put", "storage.get", "shell.run", "task.submit"},
     ),

@@ -189,6 +189,14 @@ def test_submit_sends_only_what_was_given(server: Server, run: Run) -> None:
     assert seen.headers["Authorization"] == "Bearer aiw_test"
 
 
+def test_submit_can_say_that_there_is_time(server: Server, run: Run) -> None:
+    """`--economy` sends the field."""
+    server.answer("submit", task("received"), status=201)
+    assert run("submit", "hello", "--economy").code == 0
+    [seen] = server.seen
+    assert seen.body == {"text": "hello", "lang": "en", "economy": True}
+
+
 def test_submit_wait_ends_with_three_where_a_person_is_needed(server: Server, run: Run) -> None:
     """A program sees by the exit code that a task did not succeed."""
     server.answer("submit", task("received"), status=201)
