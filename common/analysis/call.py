@@ -31,6 +31,9 @@ class Call:
     max_tokens: int  # of the answer; what is longer is cut off, and paid
     schema: Mapping[str, Json] | None = None  # JSON Schema of the answer; None: plain text
     task_ids: tuple[UUID, ...] = ()
+    tasks: int = 1  # how many it reads; a preview reads one that has no row
+    reason: str = "first"  # why it is made, and of this model: see CallRequest
+    cap: int | None = None  # nanodollars that calls of this purpose for its one task may cost altogether
     timeout: float = 90.0  # seconds of silence after which nobody waits any longer
 
 
@@ -41,6 +44,7 @@ class Reply:
     text: str
     stop: str  # end_turn, max_tokens, refusal …
     usage: Usage
+    request_id: str | None = None  # the provider's own, by which its support finds the call
     cost: int = 0  # nanodollars, set by the door
 
 
@@ -61,6 +65,7 @@ class Fault:
     waiting_for: Literal["provider", "budget"] | None = None
     status: int | None = None
     detail: str | None = None  # never what the provider quoted: that may be the task, or the key (I11)
+    request_id: str | None = None  # the provider's own, where it gave one
     cost: int = 0  # nanodollars: what was booked for it
 
     def as_not_answered(self) -> NotAnswered:

@@ -1,4 +1,4 @@
-"""The provider's key: from the environment, or from the file that `./aiw key` writes, read again when it changes."""
+"""A provider's key: from the environment, or from a file that `./aiw key` writes, read again when it changes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Final
 
 from pydantic import SecretStr
 
-FILE: Final = "anthropic.key"
+ANTHROPIC: Final = "anthropic.key"
+OPENAI: Final = "openai.key"
 _PLAUSIBLE: Final = re.compile(r"[\x21-\x7e]{1,512}")  # what an HTTP header can carry
 
 
 class Key:
     """Looked at before each call, so that a key takes effect without a restart. Never shown (I11)."""
 
-    def __init__(self, given: SecretStr | None, folder: Path) -> None:
-        """`given`: from the environment; it wins. `folder`: where the file would be."""
+    def __init__(self, given: SecretStr | None, folder: Path, file: str = ANTHROPIC) -> None:
+        """`given`: from the environment; it wins. `folder`, `file`: where it is kept else."""
         self._given = _plausible(given.get_secret_value()) if given is not None else None
-        self._path = folder / FILE
+        self._path = folder / file
         self._seen: tuple[int, int, int] | None = None
         self._read: str | None = None
 
