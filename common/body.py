@@ -13,7 +13,8 @@ import orjson
 from common.core.errors import FieldError, Invalid, Malformed
 from common.core.task import Json
 
-LONG_INTEGER: Final = re.compile(rb"[0-9]{16}")
+LONG_INTEGER: Final = b"0" * 16  # digits of an integer that may not be kept exactly, each written as 0
+_DIGITS_AS_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 INTEGER_MAX: Final = 2**53 - 1  # beyond it canonical JSON cannot tell two numbers apart (RFC 8785 section 3.2.2.3)
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -32,7 +33,7 @@ def read_json(raw: bytes) -> Json:
     except orjson.JSONDecodeError as exc:
         value = _explained(raw, exc)
     # Only a body that holds such signs can hold such values: the walk is spared for all others.
-    if LONG_INTEGER.search(raw):
+    if LONG_INTEGER in raw.translate(_DIGITS_AS_ZEROS):
         _refuse(json.loads(raw))  # orjson makes a float of what is over 64 bits; an amount must not change silently
     elif b"\\u0000" in raw or _deep(raw):
         _refuse(value)
@@ -60,7 +61,9 @@ def _deep(raw: bytes) -> bool:
     """Whether it is nested too deep; told from the brackets alone, since walking a thousand tasks costs 7 us each."""
     if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
         return False
-    left = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
+    # What stands between two quotation marks is text, unless one of them is escaped: then it takes six times as long.
+    bare = _STRING.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
+    left = bare.translate(None, _NO_BRACKETS)
     # Each round takes the innermost pairs away.
     for _ in range(DEPTH_MAX):
         left = left.replace(b"[]", b"").replace(b"{}", b"")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from common import api
 from common.actions.assessing import Compared, added_targets, repeated
 from common.actions.claude_generate import ClaudeGenerate
-from common.actions.contract import Action, Args, Context, Effect, Known, NotDone, Outcome, Unknown, t
+from common.actions.contract import Action, Context, Effect, Known, NotDone, Outcome, Unknown, t
 from common.actions.function_invoke import FunctionInvoke
 from common.actions.http_request import HttpRequestAction
 from common.actions.notify import Notify
-from common.actions.reading import arguments, data_fields, field_errors, read_steps
+from common.actions.reading import Understood, arguments, data_fields, field_errors, read_steps
 from common.actions.value import Value
 from common.actions.wait import Wait
 from common.core import references
@@ -28,16 +27,8 @@ __all__ = ["Catalogue", "Unresolvable"]
 
 POINTER: Final = "#/plan"
 UNSAID: Final = frozenset({""})  # no argument is called so
+NOTHING: Final[dict[int, Understood]] = {}
 TIMEOUT_UNREADABLE: Final = timedelta(seconds=30)  # nothing will be sent; it only has to be some time
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A step whose arguments were understood."""
-
-    step: Step
-    action: Action[Any]
-    args: Args
 
 
 class Catalogue:
@@ -46,7 +37,7 @@ class Catalogue:
     def __init__(self, actions: Sequence[Action[Any]]) -> None:
         """`actions`: each name once."""
         self._actions: Mapping[str, Action[Any]] = {action.name: action for action in actions}
-        self._last = threading.local()
+        self._remembered = threading.local()
 
     @classmethod
     def shipped(cls, own: Iterable[str] = ()) -> Catalogue:
@@ -78,7 +69,9 @@ class Catalogue:
         Raises:
             Invalid: with every fault: ids, unknown actions, arguments, references, values that JSON cannot hold.
         """
-        return read_steps(self._actions, steps, inputs, now.astimezone(UTC), pointer)
+        understood = read_steps(self._actions, steps, inputs, now.astimezone(UTC), pointer)
+        self._remembered.by_id = {id(read.step): read for read in understood}
+        return tuple([read.step for read in understood])
 
     def refuse(self, steps: Sequence[Step], policy: Policy, pointer: str = POINTER) -> None:
         """Invalid, with every target that no approval can allow: unlisted functions and channels, our own parts."""
@@ -250,21 +243,23 @@ class Catalogue:
 
     # --- within -----------------------------------------------------------------------------------------------------
 
-    def _read(self, step: Step) -> _Read | None:
+    def _read(self, step: Step) -> Understood | None:
         # The same step is asked about several times in a row (refused? how risky? which effect? run it): it is
-        # immutable, so each thread remembers the last one. Only one: arguments may be large.
-        last: _Read | None = getattr(self._last, "read", None)
-        if last is not None and last.step is step:
-            return last
+        # immutable, so each thread remembers the last plan that was read, or the last step. No more: arguments may be
+        # large. What is remembered holds its step, so no other one can have that step's id meanwhile.
+        known: dict[int, Understood] = getattr(self._remembered, "by_id", NOTHING)
+        found = known.get(id(step))
+        if found is not None:
+            return found
         action = self._actions.get(step.action)
         if action is None:
             return None
         try:
-            read = _Read(step, action, arguments(action, step.args))
+            found = Understood(step, action, arguments(action, step.args))
         except ValueError:
             return None
-        self._last.read = read
-        return read
+        self._remembered.by_id = {id(step): found}
+        return found
 
     def _floors(
         self, step: Step, request: Request, policy: Policy, result_fields: frozenset[str] | None = UNSAID
@@ -275,15 +270,14 @@ class Catalogue:
         """
         read = self._read(step)
         fields = _result_fields(step) if result_fields is UNSAID else result_fields
-        unreadable = (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
         if read is None or fields is None:
-            return unreadable
+            return _unreadable(step)
         text = "" if request.origin is Origin.DERIVED else request.text or ""
         try:
             found = read.action.floors(read.args, Known(policy, text, fields))
             refused = read.action.refusals(read.args, policy)
         except Exception:  # noqa: BLE001 - actions are plug-ins; whatever it is, it was not read
-            return unreadable
+            return _unreadable(step)
         if refused:
             found = (*found, Reason(rule="refused_target", floor=Risk.HIGH))
         return tuple(reason.model_copy(update={"step": step.id}) for reason in found)
@@ -302,6 +296,10 @@ class Catalogue:
         return Compared(
             step, floor, essence, targets, data_fields(read.action.args_model), whole=results == frozenset()
         )
+
+
+def _unreadable(step: Step) -> tuple[Reason, ...]:
+    return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
 
 
 def _result_fields(step: Step) -> frozenset[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -22,16 +23,24 @@ Actions = Mapping[str, Action[Any]]
 ERRORS_MAX: Final = 100  # of one plan; more help nobody, and would make the answer larger than the request
 
 
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A step whose arguments were understood."""
+
+    step: Step
+    action: Action[Any]
+    args: Args
+
+
 def read_steps(
     actions: Actions, steps: Sequence[api.PlanStep | Step], inputs: Mapping[str, Json], now: datetime, pointer: str
-) -> tuple[Step, ...]:
+) -> tuple[Understood, ...]:
     """See Catalogue.read."""
     if not 1 <= len(steps) <= STEPS_MAX:
         raise Invalid((FieldError(f"{pointer}/steps", f"has {len(steps)} steps; 1 to {STEPS_MAX} are possible"),))
     errors: list[FieldError] = []
-    read: list[Step] = []
+    read: list[Understood] = []
     earlier: set[str] = set()
-    now_iso = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     for index, step in enumerate(steps):
         where = f"{pointer}/steps/{index}"
         if step.id in earlier:
@@ -39,7 +48,7 @@ def read_steps(
                 FieldError(f"{where}/id", f"`{step.id}` is the id of an earlier step", "give each step its own")
             )
         try:
-            read.append(_read_step(actions, step, earlier, inputs, now_iso, where))
+            read.append(_read_step(actions, step, earlier, inputs, now, where))
         except Invalid as exc:
             errors += exc.errors
         earlier.add(step.id)
@@ -70,8 +79,13 @@ def fields(model: type[Args]) -> frozenset[str]:
 
 
 def _read_step(
-    actions: Actions, step: api.PlanStep | Step, earlier: set[str], inputs: Mapping[str, Json], now_iso: str, where: str
-) -> Step:
+    actions: Actions,
+    step: api.PlanStep | Step,
+    earlier: set[str],
+    inputs: Mapping[str, Json],
+    now: datetime,
+    where: str,
+) -> Understood:
     action = actions.get(step.action)
     if action is None:
         raise Invalid(
@@ -81,15 +95,17 @@ def _read_step(
                 ),
             )
         )
-    bound = references.bind(step.args, inputs, now_iso, f"{where}/args")
-    refs = references.find(bound, f"{where}/args")
-    if refs and (errors := _misplaced(action, refs, earlier, f"{where}/args")):
-        raise Invalid(tuple(errors))
+    where = f"{where}/args"
+    bound = step.args
+    if references.find(bound, where):
+        bound = references.bind(bound, inputs, now.isoformat(timespec="seconds").replace("+00:00", "Z"), where)
+        if errors := _misplaced(action, references.find(bound, where), earlier, where):
+            raise Invalid(tuple(errors))
     try:
-        arguments(action, bound)
+        args = arguments(action, bound)
     except ValidationError as exc:
-        raise Invalid(field_errors(action, exc, f"{where}/args")) from exc
-    return Step(id=step.id, action=step.action, args=bound)
+        raise Invalid(field_errors(action, exc, where)) from exc
+    return Understood(Step(id=step.id, action=step.action, args=bound), action, args)
 
 
 def _misplaced(action: Action[Any], refs: Iterable[Ref], earlier: set[str], where: str) -> list[FieldError]:

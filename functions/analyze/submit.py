@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -19,7 +20,7 @@ from common.body import text_fault
 from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
 from common.core.task import PRIORITY_DEFAULT, Failure, Json, Lang, Origin, Plan, Request, State, Task, uuid7
-from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission, TaskRecord
+from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission
 from common.problems import invalid_from, reader_lang
 from common.views import plan_view, reasons_view, stored_view, task_view
 from common.web import ReaderLang, Who, Wired
@@ -47,11 +48,12 @@ async def submit(request: HttpRequest) -> Response:
         tasks = await run_in_threadpool(new_tasks, given, wired, who, lang, policy)
     else:
         tasks = new_tasks(given, wired, who, lang, policy)
+    key = _key(request)
     submission = Submission(
         token_sha256=who.token_sha256,
         tasks=tasks,
-        key=_key(request),
-        body_sha256=hashlib.sha256(await request.body()).hexdigest(),
+        key=key,
+        body_sha256="" if key is None else hashlib.sha256(await request.body()).hexdigest(),
     )
     added = await intake.commit.add(submission)
     if added is AddRefused.TOKEN:
@@ -66,7 +68,8 @@ async def submit(request: HttpRequest) -> Response:
         body = (api.TaskList(items=views) if many else views[0]).model_dump_json().encode()
     else:
         at = added.at
-        stored = [stored_view(_record(task, who, policy, at), lang) for task in tasks]
+        paused = policy.pause is not None
+        stored = [stored_view(task, who, at, paused=paused, lang=lang) for task in tasks]
         body = orjson.dumps({"items": stored, "next": None} if many else stored[0], option=orjson.OPT_UTC_Z)
     headers = {} if many else {"Location": f"/api/v1/tasks/{added.ids[0]}"}
     return Response(body, 201, headers, JSON)
@@ -101,17 +104,38 @@ def _read(wired: Container, who: Principal, ids: Sequence[UUID], lang: Lang) -> 
 # --- from the body to tasks -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends a request, and when: what all of its tasks share."""
+
+    wired: Container
+    who: Principal
+    lang: Lang  # of what does not say its own
+    policy: Policy
+    now: datetime
+    actor: str
+    origin: Origin
+
+
+def sender(wired: Container, who: Principal, lang: Lang, policy: Policy) -> Sender:
+    """For a request that came at this moment."""
+    now = datetime.fromtimestamp(wired.clock.unix_ms() / 1000, UTC)
+    origin = Origin.PERSON if who.kind == "session" else Origin.TOKEN
+    return Sender(wired, who, lang, policy, now, f"person:{who.person}", origin)
+
+
 def new_tasks(body: Json, wired: Container, who: Principal, lang: Lang, policy: Policy) -> tuple[NewTask, ...]:
     """Every task of a body. Invalid, with a pointer to every fault of every item."""
     items = body if isinstance(body, list) else [body]
     if not items or len(items) > api.BATCH_MAX:
         raise Invalid((FieldError("#", f"{len(items)} tasks", f"send 1 to {api.BATCH_MAX:,} in one request"),))
+    sent = sender(wired, who, lang, policy)
     tasks: list[NewTask] = []
     errors: list[FieldError] = []
     for index, item in enumerate(items):
         root = f"#/{index}" if isinstance(body, list) else "#"
         try:
-            tasks.append(new_task(read_request(item, root), wired, who, lang, policy, root))
+            tasks.append(new_task(read_request(item, root), sent, root))
         except Invalid as exc:
             errors += exc.errors
     if errors:
@@ -130,53 +154,46 @@ def read_request(item: Json, root: str) -> api.TaskRequest:
         raise invalid_from(exc.errors(include_url=False, include_context=False, include_input=False), root) from None
 
 
-def new_task(
-    given: api.TaskRequest, wired: Container, who: Principal, lang: Lang, policy: Policy, root: str
-) -> NewTask:
+def new_task(given: api.TaskRequest, sent: Sender, root: str) -> NewTask:
     """The task that a request makes; a typed plan is read, assessed and placed. Invalid."""
-    clock = wired.clock
-    now = datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
-    _refuse_times(given, now, root)
+    _refuse_times(given, sent.now, root)
     request = Request(
         text=given.text,
         inputs=given.inputs,
         tags=tuple(given.tags),
         not_before=given.not_before,
         deadline=given.deadline,
-        lang=given.lang or lang,
-        requested_by=who.person,
-        origin=Origin.PERSON if who.kind == "session" else Origin.TOKEN,
+        lang=given.lang or sent.lang,
+        requested_by=sent.who.person,
+        origin=sent.origin,
         priority_given=given.priority is not None,
     )
+    workspace, clock = sent.who.workspace, sent.wired.clock
     task_id = uuid7(clock.unix_ms(), clock.entropy(10))
-    plan = typed_plan(given, request, wired, policy, now, root) if given.plan else None
+    plan = typed_plan(given, request, sent, root) if given.plan else None
     target, ask = State.QUEUED if plan else State.RECEIVED, None
     if plan is not None and plan.needs_approval:
-        target, ask = destination(
-            Task(id=task_id, workspace=who.workspace, state=State.RECEIVED, request=request), plan
-        )
+        target, ask = destination(Task(id=task_id, workspace=workspace, state=State.RECEIVED, request=request), plan)
     return NewTask(
         economy=given.economy,
         id=task_id,
-        workspace=who.workspace,
+        workspace=workspace,
         request=request,
         priority=PRIORITY_DEFAULT if given.priority is None else given.priority,
         target=target,
-        actor=f"person:{who.person}",
+        actor=sent.actor,
         kind=plan.steps[0].action if plan else None,
         plan=plan,
         ask=ask,
     )
 
 
-def typed_plan(
-    given: api.TaskRequest, request: Request, wired: Container, policy: Policy, now: datetime, root: str
-) -> Plan:
+def typed_plan(given: api.TaskRequest, request: Request, sent: Sender, root: str) -> Plan:
     """A typed plan, read and assessed. Invalid."""
-    pointer = f"{root}/plan"
-    steps = wired.catalogue.read(given.plan.steps if given.plan else (), given.inputs, now, pointer=pointer)
-    wired.catalogue.refuse(steps, policy, pointer=pointer)
-    return planned(1, steps, "typed", wired.catalogue.assess(steps, request, policy), policy)
+    catalogue, policy, pointer = sent.wired.catalogue, sent.policy, f"{root}/plan"
+    steps = catalogue.read(given.plan.steps if given.plan else (), given.inputs, sent.now, pointer=pointer)
+    catalogue.refuse(steps, policy, pointer=pointer)
+    return planned(1, steps, "typed", catalogue.assess(steps, request, policy), policy)
 
 
 def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:
@@ -189,45 +206,17 @@ def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:
             raise Invalid((FieldError(f"{root}/tags/{index}", "not storable text", "leave control characters out"),))
 
 
-def _record(new: NewTask, who: Principal, policy: Policy, at: datetime) -> TaskRecord:
-    """What a read would find a moment after the commit; spares the read."""
-    delayed = new.target is State.QUEUED and new.request.not_before is not None and new.request.not_before > at
-    task = Task(
-        id=new.id,
-        workspace=new.workspace,
-        state=new.target,
-        request=new.request,
-        kind=new.kind,
-        priority=new.priority,
-        plan=new.plan,
-        waiting_for="delay" if delayed else None,
-    )
-    due = new.request.not_before if delayed else at
-    return TaskRecord(
-        task=task,
-        requested_by_name=who.person_name,
-        created_at=at,
-        finished_at=None,
-        since=at,
-        next_check_at=at + new.ask.expires_in if new.ask else due,
-        paused=policy.pause is not None,
-        last_actor=who.person_name,
-        last_note=None,
-        failure=None,
-    )
-
-
 # --- preview --------------------------------------------------------------------------------------------------------
 
 
 def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang) -> api.Preview:
     """What would be done, without storing a task. A paid call leaves its row."""
     policy = wired.workspace.policy(who.workspace)
-    new = new_task(body, wired, who, lang, policy, "#")
+    new = new_task(body, sender(wired, who, lang, policy), "#")
     if new.plan is not None:
         return _previewed(new.kind, new.plan, new.target, wired, lang)
     task = Task(id=new.id, workspace=new.workspace, state=State.ANALYZING, request=new.request, priority=new.priority)
-    answer = wired.analyzer.analyze(Question(task=task, policy=policy, purpose="preview"))
+    [answer] = wired.analyzer.analyze([Question(task=task, policy=policy, purpose="preview")])
     if isinstance(answer, NotAnswered):
         waits = State.MANUAL if answer.again_in is None else State.RECEIVED
         return _unplanned(waits, answer.cost)

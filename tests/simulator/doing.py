@@ -12,7 +12,7 @@ from common.core.digest import approval_digest
 from common.core.lifecycle import Detail, move as moved
 from common.core.task import LEASED, TERMINAL, Json, Plan, State
 from common.ports import Submission, TaskRecord
-from functions.analyze.submit import new_task
+from functions.analyze.submit import new_task, sender
 from functions.approve import approvals, manual
 from tests.simulator.asked import REQUESTS, named
 from tests.simulator.moves import Move
@@ -37,7 +37,7 @@ def submit(world: World, move: Move) -> None:
     elif move.pick % 5 == 1:
         given = given.model_copy(update={"not_before": world.time.now() + timedelta(minutes=3)})
     policy = world.workspace.policy(world.home)
-    new = named(new_task(given, world.wired, world.who, "en", policy, "#"))
+    new = named(new_task(given, sender(world.wired, world.who, "en", policy), "#"))
     key = f"k{len(world.ids)}"
     world.add(Submission(token_sha256=world.who.token_sha256, tasks=(new,), key=key, body_sha256=key))
 
