@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final, cast
 from uuid import UUID
 
@@ -51,10 +50,6 @@ class Intake:
             return policy
         finally:
             del self._asked[workspace]
-
-    async def settled(self, ids: Sequence[UUID], seconds: float) -> None:
-        """Return once all have settled, or the time is over."""
-        await asyncio.gather(*(self.waits.settled(task, seconds) for task in ids))
 
 
 def intake_of(request: Request) -> Intake:

@@ -61,10 +61,11 @@ async def submit(request: HttpRequest) -> Response:
     if not isinstance(added, Added):
         msg = "this Idempotency-Key was used with another body: use a new key for a new request"
         raise Conflict(msg)
-    if query.wait:
-        await intake.settled(added.ids, query.wait)
+    found = await intake.waits.settled(who.workspace, added.ids, query.wait) if query.wait else None
     if query.wait or added.replayed or added.at is None:
-        views = await run_in_threadpool(_read, wired, who, added.ids, lang)
+        views = (
+            [task_view(found, who.role, lang)] if found else await run_in_threadpool(_read, wired, who, added.ids, lang)
+        )
         body = (api.TaskList(items=views) if many else views[0]).model_dump_json().encode()
     else:
         at = added.at

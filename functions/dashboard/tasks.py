@@ -91,8 +91,8 @@ async def get_task(
     """One task; with `wait`, once it is settled or the time is over."""
     record = await run_in_threadpool(record_of, id, who, wired)
     if query.wait and not settled(record.task.state):
-        await serving.waits.settled(id, query.wait)
-        record = await run_in_threadpool(record_of, id, who, wired)
+        found = await serving.waits.settled(who.workspace, [id], query.wait)
+        record = found if found is not None else await run_in_threadpool(record_of, id, who, wired)
     return task_view(record, who.role, lang)
 
 
