@@ -92,6 +92,15 @@ class Proposal(BaseModel):
             raise UnusableError("a step cannot be read") from exc
 
 
+def ended_badly(stop: str) -> str | None:
+    """The failure's code if a model did not say all that it had to say."""
+    if stop == "refusal":
+        return "refused_by_model"
+    if stop in {"max_tokens", "model_context_window_exceeded"}:
+        return "answer_truncated"
+    return None if stop in {"end_turn", "stop_sequence"} else "unusable_answer"
+
+
 class UnusableError(Exception):
     """The answer is none. The message never quotes it."""
 

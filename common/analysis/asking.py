@@ -1,4 +1,4 @@
-"""The Analyzer that asks Claude: one structured call a task, behind the budget door; and `claude.generate`.
+"""The Analyzer that asks Claude: one structured call a task, behind the budget door.
 
 What goes out: the task's text, the names and types of its inputs, the actions, the names of functions and channels, and
 after a failure what was begun and why it stopped. Never: values of inputs, results, secrets, who asked, other tasks.
@@ -7,32 +7,24 @@ after a failure what was begun and why it stopped. Never: values of inputs, resu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from common.actions.catalogue import Catalogue
-from common.actions.contract import Generated, NotDone, Unknown
 from common.analysis import answer
-from common.analysis.call import Asker, Billed, Call, Fault, Reply
+from common.analysis.call import Asker, Call, Fault, Reply
 from common.analysis.history import kept_steps
 from common.analysis.key import Key
-from common.analysis.prompts import ANALYSIS, GENERATE, prompt
+from common.analysis.prompts import ANALYSIS, prompt
 from common.analysis.question import content_of
 from common.core.errors import Invalid
-from common.core.task import Failure, Json, Task
+from common.core.task import Failure, Task
 from common.ports import Answer, NotAnswered, Question
 
 SOURCE: Final = "claude"
 ANSWER_TOKENS: Final = 4000  # a plan of ten steps takes 600; what is longer is cut off and goes to a person
-GENERATE_SECONDS: Final = 110.0  # just under the action's own time limit
 
 
 class Claude:
@@ -57,8 +49,15 @@ class Claude:
         actions = json.dumps(self._catalogue.schemas(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return prompt(ANALYSIS).filled(actions=actions)
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:
-        """Ask once. The steps are new ones only: whoever stores the plan puts the kept ones in front (I6)."""
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """Nothing is known without asking."""
+        return [None] * len(questions)
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+        """Ask once for each."""
+        return [self._ask(question) for question in questions]
+
+    def _ask(self, question: Question) -> Answer | NotAnswered:
         task = question.task
         said = self._asker.ask(
             Call(
@@ -76,7 +75,7 @@ class Claude:
         )
         if isinstance(said, Fault):
             return said.as_not_answered()
-        ended = _ended_badly(said)
+        ended = answer.ended_badly(said.stop)
         if ended is not None:
             return NotAnswered(failure=Failure(code=ended), cost=said.cost)
         return self._read(task, said)
@@ -112,77 +111,3 @@ class Claude:
         key = self._key.value()
         if key is not None and key in text:
             raise answer.UnusableError("holds a secret")
-
-    def generate(
-        self, task: Task, prompt_text: str, max_tokens: int, schema: Mapping[str, Json] | None
-    ) -> Generated | NotDone | Unknown:
-        """For the action `claude.generate`: text, or JSON that keeps to the schema. Through the same door."""
-        said = self._asker.ask(
-            Call(
-                workspace=task.workspace,
-                purpose="generate",
-                model=self._model,
-                prompt_version=GENERATE,
-                system=prompt(GENERATE).text,
-                content=prompt_text,
-                max_tokens=max_tokens,
-                schema=schema,
-                task_ids=(task.id,),
-                timeout=GENERATE_SECONDS,
-            )
-        )
-        if isinstance(said, Fault):
-            return _not_generated(said)
-        ended = _ended_badly(said)
-        if ended is not None:
-            return NotDone(ended, transient=False)
-        if schema is None:
-            return Generated(said.text)
-        return _generated_json(said.text, schema)
-
-
-def _ended_badly(said: Reply) -> str | None:
-    """The failure's code if the model did not say all that it had to say."""
-    if said.stop == "refusal":
-        return "refused_by_model"
-    if said.stop in {"max_tokens", "model_context_window_exceeded"}:
-        return "answer_truncated"
-    return None if said.stop in {"end_turn", "stop_sequence"} else "unusable_answer"
-
-
-def _not_generated(fault: Fault) -> NotDone | Unknown:
-    """A call that may have been billed is unknown, and asked again under the attempt's own limits."""
-    if fault.billed is Billed.MAYBE:
-        return Unknown(fault.code, fault.status, fault.detail)
-    return NotDone(
-        fault.code,
-        transient=fault.again_in is not None,
-        status=fault.status,
-        detail=fault.detail,
-        again_in=fault.again_in,
-        waiting_for=fault.waiting_for,
-    )
-
-
-def _ignored(*_: object) -> None:
-    """A keyword that is not looked at: a hostile pattern stops the process."""
-
-
-_Validator: Final = extend(  # type: ignore[no-untyped-call]  # jsonschema has no types for it
-    Draft202012Validator, {"pattern": _ignored, "patternProperties": _ignored}
-)
-
-
-def _generated_json(text: str, schema: Mapping[str, Json]) -> Generated | NotDone:
-    """Checked against the whole schema: the provider keeps to its form, not to its bounds."""
-    try:
-        found: Json = json.loads(text)
-        # An empty registry: a schema never makes us fetch anything.
-        _Validator(dict(schema), registry=Registry()).validate(found)
-    except (ValueError, RecursionError, ArithmeticError):
-        return NotDone("unusable_answer", transient=True)
-    except ValidationError:
-        return NotDone("unusable_answer", transient=True, detail="not as the schema says")
-    except (SchemaError, Unresolvable, TypeError, AttributeError):
-        return NotDone("schema_unusable", transient=False)
-    return Generated(text, found)

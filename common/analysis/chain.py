@@ -1,8 +1,8 @@
-"""Who reads a task: the rules, which are free, then Claude if there is a key, else a person."""
+"""Who reads a task: the rules, which are free, then a model if there is a key, else a person."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from common.actions.catalogue import Catalogue
@@ -10,36 +10,54 @@ from common.actions.contract import Generated, NotDone, Unknown
 from common.analysis.asking import Claude
 from common.analysis.budget import BudgetDoor
 from common.analysis.claude import ClaudeClient
+from common.analysis.generate import Writer
 from common.analysis.key import Key
 from common.analysis.rules import Rules
 from common.config import Settings
 from common.core.task import Json, Task
-from common.ports import Answer, Budget, NotAnswered, Question
+from common.ports import Analyzer, Answer, Budget, NotAnswered, Question
 
 
 class Chain:
-    """An Analyzer of two. The key is looked at before each question: adding one takes effect at once."""
+    """An Analyzer of two, and what writes. The key is looked at before each question: a new one counts at once."""
 
-    def __init__(self, rules: Rules, claude: Claude, client: ClaudeClient) -> None:
-        """`rules` first, since they cost nothing and are certain or silent. `client`: only to be closed."""
+    def __init__(self, rules: Rules, model: Analyzer, writer: Writer, close: Callable[[], None]) -> None:
+        """`rules` first, since they cost nothing and are certain or silent. `close`: drops the connections."""
         self._rules = rules
-        self._claude = claude
-        self.close: Callable[[], None] = client.close
+        self._model = model
+        self._writer = writer
+        self.close = close
 
     @property
     def has_model(self) -> bool:
         """Whether there is a model to ask now."""
-        return self._claude.has_model
+        return self._model.has_model
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:
-        """A first reading by the rules, else Claude. A task whose plan failed is thought over by Claude alone."""
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """By the rules, then whatever the model is known to have said. A plan that failed is not read by the rules."""
+        by_rules = self._by_rules(questions)
+        found: list[Answer | None] = [answer if isinstance(answer, Answer) else None for answer in by_rules]
+        left = [n for n, answer in enumerate(found) if answer is None]
+        if self.has_model and left:
+            for n, known in zip(left, self._model.recall([questions[n] for n in left]), strict=True):
+                found[n] = known
+        return found
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+        """A first reading by the rules, else by the model. A task whose plan failed is thought over by it alone."""
+        by_rules = self._by_rules(questions)
+        if not self.has_model:
+            return [answer for answer in by_rules if answer is not None]
+        left = [n for n, answer in enumerate(by_rules) if not isinstance(answer, Answer)]
+        asked = iter(self._model.analyze([questions[n] for n in left]) if left else ())
+        return [answer if isinstance(answer, Answer) else next(asked) for answer in by_rules]
+
+    def _by_rules(self, questions: Sequence[Question]) -> list[Answer | NotAnswered | None]:
+        """None: not theirs, since they would only say again what failed."""
         has_model = self.has_model
-        if has_model and question.task.plan is not None:
-            return self._claude.analyze(question)
-        found = self._rules.analyze(question)
-        if isinstance(found, Answer) or not has_model:
-            return found
-        return self._claude.analyze(question)
+        theirs = [q for q in questions if not (has_model and q.task.plan is not None)]
+        read = iter(self._rules.analyze(theirs))
+        return [None if has_model and q.task.plan is not None else next(read) for q in questions]
 
     def generate(
         self, task: Task, prompt: str, max_tokens: int, schema: Mapping[str, Json] | None
@@ -47,11 +65,13 @@ class Chain:
         """For the action `claude.generate`; NotDone `no_model` without a key."""
         if not self.has_model:
             return NotDone("no_model", transient=False)
-        return self._claude.generate(task, prompt, max_tokens, schema)
+        return self._writer.generate(task, prompt, max_tokens, schema)
 
 
 def chain(settings: Settings, budget: Budget, catalogue: Catalogue, now: Callable[[], datetime]) -> Chain:
     """Wire it. Opens nothing: the provider's client is made at the first question."""
     key = Key(settings.anthropic_api_key, settings.secrets_dir)
     client = ClaudeClient(key, settings.anthropic_base_url)
-    return Chain(Rules(now), Claude(BudgetDoor(budget, client), key, settings.model, catalogue, now), client)
+    door = BudgetDoor(budget, client)
+    model = Claude(door, key, settings.model, catalogue, now)
+    return Chain(Rules(now), model, Writer(door, settings.model), client.close)

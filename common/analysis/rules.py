@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -36,8 +36,15 @@ class Rules:
         """`now`: the present time, aware; times such as "오후 3시" are read in the workspace's zone."""
         self._now = now
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """See Analyzer: all that it says is free."""
+        return [found if isinstance(found, Answer) else None for found in self.analyze(questions)]
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
         """A plan if one recipe accounts for the whole text, else a person with the nearest recipe's name."""
+        return [self._read(question) for question in questions]
+
+    def _read(self, question: Question) -> Answer | NotAnswered:
         task = question.task
         text = task.request.text or ""
         sentence = sentence_of(text)

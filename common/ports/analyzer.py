@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -24,12 +25,14 @@ class Answer:
     """A plan for it, as checked against the real actions. `risk` None: nobody claimed one (rules)."""
 
     kind: str
-    steps: tuple[Step, ...]
-    source: str
+    steps: tuple[Step, ...]  # new ones only: whoever stores the plan puts what was begun in front (I6)
+    source: str  # "rules", "claude" (or "model", where another provider is asked), "cached"
     risk: Risk | None = None
+    confidence: float | None = None  # 0 to 1, as the model says; None: it was not asked
     priority: int | None = None
     summary: str = ""
-    cost: int = 0
+    cost: int = 0  # nanodollars: this task's share of every call that read it
+    provisional: bool = False  # a stronger reading was wanted and could not be had: never cached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +42,19 @@ class NotAnswered:
     failure: Failure
     again_in: timedelta | None = None
     waiting_for: str | None = None  # "budget", "provider"
+    confidence: float | None = None  # of a model that says that a person is needed
     cost: int = 0
 
 
 class Analyzer(Protocol):
-    """Reads a task and says how to do it."""
+    """Reads tasks and says how to do them."""
 
     @property
     def has_model(self) -> bool:
         """Whether there is a model to ask now, so that a failed plan may be thought over again. A key may come."""
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:
-        """Never raises what it can say in a NotAnswered."""
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """What is known without asking anybody, in order. Free and fast; never raises."""
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+        """Read tasks of one workspace and one origin (I12), in order. Never raises what a NotAnswered can say."""

@@ -92,8 +92,9 @@ class Analyst:
             return move(task, "cancelled", State.CANCELLED, None, ACTOR)
         if task.deadline_in is not None and task.deadline_in <= timedelta(0):
             return after_failure(task, Failure(code="deadline_passed"), ACTOR)
+        answer: Answer | NotAnswered
         try:
-            answer = means.analyzer.analyze(Question(task=task, policy=policy))
+            [answer] = means.analyzer.analyze([Question(task=task, policy=policy)])
         except Unavailable as exc:
             answer = NotAnswered(failure=Failure(code=exc.code), again_in=timedelta(seconds=30), waiting_for="provider")
         except Exception as exc:  # noqa: BLE001 - an analyzer is a plug-in; what was not foreseen goes to a person

@@ -24,7 +24,7 @@ from common.analysis import choose
 from common.analysis.chain import Chain
 from common.config import Settings
 from common.core.task import Json
-from common.ports import Answer, NotAnswered
+from common.ports import Answer, NotAnswered, Question
 from tests.unit.provider import KEY, NOW, WORKSPACE, proposal, question, task_of
 
 Behaviour = dict[str, Json]
@@ -82,6 +82,11 @@ class Desk:
         )
         self.chain: Chain = choose(settings, self.budget, Catalogue.shipped(), lambda: NOW)
 
+    def read(self, asked: Question) -> Answer | NotAnswered:
+        """What the chain says of one task."""
+        [said] = self.chain.analyze([asked])
+        return said
+
     def plays(self, *behaviours: Behaviour) -> None:
         """What the fake does next."""
         httpx2.post(f"{self.url}/_llmock/scenario", json={"behaviors": list(behaviours)}).raise_for_status()
@@ -109,7 +114,7 @@ def desk(llmock: str, tmp_path: Path) -> Iterator[Desk]:
 def test_a_task_is_read_and_paid(desk: Desk) -> None:
     """The whole way: rules decline, Claude is asked once, the answer is read, the cost is booked."""
     desk.plays({"type": "reply", "text": proposal(summary="가격표를 가져옵니다.")})
-    answer = desk.chain.analyze(question("가격표 좀 알아서 챙겨줘", lang="ko"))
+    answer = desk.read(question("가격표 좀 알아서 챙겨줘", lang="ko"))
     assert isinstance(answer, Answer)
     assert (answer.source, answer.summary) == ("claude", "가격표를 가져옵니다.")
     assert answer.cost > 0
@@ -119,7 +124,7 @@ def test_a_task_is_read_and_paid(desk: Desk) -> None:
 
 def test_chatter_instead_of_json_goes_to_a_person(desk: Desk) -> None:
     """The fake's own default is prose."""
-    said = desk.chain.analyze(question("weigh the offers"))
+    said = desk.read(question("weigh the offers"))
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, said.again_in) == ("unusable_answer", None)
     assert desk.spent == (said.cost, 0)
@@ -137,7 +142,7 @@ def test_chatter_instead_of_json_goes_to_a_person(desk: Desk) -> None:
 def test_what_was_refused_unread_costs_nothing(desk: Desk, status: int, code: str, waits: str | None) -> None:
     """I7: given back, and asked once: the SDK's own retries are off."""
     desk.plays({"type": "fail", "status": status, "times": 9})
-    said = desk.chain.analyze(question("weigh the offers"))
+    said = desk.read(question("weigh the offers"))
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, said.failure.status, said.waiting_for) == (code, status, waits)
     assert desk.spent == (0, 0)
@@ -149,7 +154,7 @@ def test_retry_after_is_honoured(desk: Desk) -> None:
     desk.plays(
         {"type": "fail", "status": 429, "retry_after": 17}, {"type": "fail", "status": 429, "retry_after": 86400}
     )
-    waits = [desk.chain.analyze(question("weigh the offers")) for _ in range(2)]
+    waits = [desk.read(question("weigh the offers")) for _ in range(2)]
     assert [said.again_in for said in waits if isinstance(said, NotAnswered)] == [
         timedelta(seconds=17),
         timedelta(minutes=15),
@@ -159,7 +164,7 @@ def test_retry_after_is_honoured(desk: Desk) -> None:
 def test_a_server_error_is_assumed_billed(desk: Desk) -> None:
     """I7: it may have been answered before it broke."""
     desk.plays({"type": "fail", "status": 500, "times": 1})
-    said = desk.chain.analyze(question("weigh the offers"))
+    said = desk.read(question("weigh the offers"))
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, said.waiting_for) == ("provider_error", "provider")
     assert desk.spent == (said.cost, 0)
@@ -169,7 +174,7 @@ def test_a_server_error_is_assumed_billed(desk: Desk) -> None:
 def test_a_provider_that_is_down_costs_nothing(tmp_path: Path) -> None:
     """Nothing was sent: nobody listens on the port."""
     desk = Desk(f"http://127.0.0.1:{free_port()}", tmp_path)
-    said = desk.chain.analyze(question("weigh the offers"))
+    said = desk.read(question("weigh the offers"))
     desk.chain.close()
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, desk.spent) == ("provider_unreachable", (0, 0))
@@ -181,7 +186,7 @@ def test_a_connection_that_breaks_in_the_middle_is_assumed_billed(tmp_path: Path
         thread = threading.Thread(target=_read_and_hang_up, args=(server,))
         thread.start()
         desk = Desk(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path)
-        said = desk.chain.analyze(question("weigh the offers"))
+        said = desk.read(question("weigh the offers"))
         thread.join(10)
     desk.chain.close()
     assert isinstance(said, NotAnswered)
@@ -200,12 +205,12 @@ def test_a_key_that_is_added_later_is_used_at_once(llmock: str, tmp_path: Path) 
     """As `./aiw key` does, while the function runs."""
     httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
     desk = Desk(llmock, tmp_path, key=None)
-    without = desk.chain.analyze(question("weigh the offers"))
+    without = desk.read(question("weigh the offers"))
     assert isinstance(without, NotAnswered)
     assert (without.failure.code, desk.served()) == ("no_recipe", 0)
     (tmp_path / "anthropic.key").write_text(KEY)
     desk.plays({"type": "reply", "text": proposal()})
-    assert isinstance(desk.chain.analyze(question("weigh the offers")), Answer)
+    assert isinstance(desk.read(question("weigh the offers")), Answer)
     desk.chain.close()
 
 
@@ -234,7 +239,7 @@ def test_eight_at_once_are_each_booked(desk: Desk) -> None:
 
     def work() -> None:
         for _ in range(3):
-            answer = desk.chain.analyze(question("weigh the offers"))
+            answer = desk.read(question("weigh the offers"))
             assert isinstance(answer, Answer)
             costs.append(answer.cost)
 

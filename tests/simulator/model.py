@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +26,15 @@ class Model:
     has_model: bool = True
     moods: list[str] = field(default_factory=list)
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """Nothing is known without asking."""
+        return [None] * len(questions)
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
         """See Analyzer."""
+        return [self._ask(question) for question in questions]
+
+    def _ask(self, question: Question) -> Answer | NotAnswered:
         world, task = self.world, question.task
         world.point()
         wanted = CallRequest(

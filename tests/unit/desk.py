@@ -73,9 +73,13 @@ class Reader:
     answer: Answer | NotAnswered = field(default_factory=lambda: NotAnswered(failure=Failure(code="no_recipe")))
     has_model: bool = False
 
-    def analyze(self, question: Question) -> Answer | NotAnswered:  # noqa: ARG002 - the port's
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """What it was told to say is not known without asking."""
+        return [None] * len(questions)
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
         """As told."""
-        return self.answer
+        return [self.answer] * len(questions)
 
     def generate(self, task: Task, prompt: str, max_tokens: int, schema: object) -> Generated:  # noqa: ARG002 - the port's
         """As long as asked."""

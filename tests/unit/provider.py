@@ -19,6 +19,7 @@ from common.analysis.asking import Claude
 from common.analysis.budget import BudgetDoor
 from common.analysis.chain import Chain
 from common.analysis.claude import ClaudeClient
+from common.analysis.generate import Writer
 from common.analysis.key import Key
 from common.analysis.rules import Rules
 from common.core.policy import Function, Policy
@@ -37,7 +38,7 @@ from common.core.task import (
     Step,
     Task,
 )  # fmt: skip
-from common.ports import Question
+from common.ports import Answer, NotAnswered, Question
 
 KEY = "sk-ant-test-0123456789"
 WORKSPACE = UUID(int=3)
@@ -105,8 +106,13 @@ class Provider:
         client = ClaudeClient(self.key, "https://provider.example", http)
         door = BudgetDoor(self.budget, client)
         self.catalogue = Catalogue.shipped()
-        self.claude = Claude(door, self.key, model, self.catalogue, lambda: NOW)
-        self.chain = Chain(Rules(lambda: NOW), self.claude, client)
+        claude = Claude(door, self.key, model, self.catalogue, lambda: NOW)
+        self.chain = Chain(Rules(lambda: NOW), claude, Writer(door, model), client.close)
+
+    def read(self, question: Question) -> Answer | NotAnswered:
+        """What the chain says of one task."""
+        [said] = self.chain.analyze([question])
+        return said
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)

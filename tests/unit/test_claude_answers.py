@@ -17,7 +17,7 @@ def test_an_answer_becomes_a_plan() -> None:
     provider = Provider(
         message(proposal(risk="medium", priority=8), cache_read_input_tokens=2000, cache_creation_input_tokens=100)
     )
-    answer = provider.claude.analyze(question())
+    answer = provider.read(question())
     assert isinstance(answer, Answer)
     assert answer.steps == (Step(id="page", action="http.request", args={"url": "https://a.example/x"}),)
     assert (answer.kind, answer.source, answer.risk, answer.priority) == ("fetch_page", "claude", Risk.MEDIUM, 8)
@@ -37,7 +37,7 @@ def test_an_answer_becomes_a_plan() -> None:
 )
 def test_a_risk_that_cannot_be_read_is_high(changes: dict[str, Json], risk: Risk) -> None:
     """I5."""
-    answer = Provider(message(proposal(**changes))).claude.analyze(question())
+    answer = Provider(message(proposal(**changes))).read(question())
     assert isinstance(answer, Answer)
     assert answer.risk is risk
 
@@ -46,7 +46,7 @@ def test_a_missing_risk_is_high() -> None:
     """I5."""
     said = json.loads(proposal())
     del said["risk"]
-    answer = Provider(message(json.dumps(said))).claude.analyze(question())
+    answer = Provider(message(json.dumps(said))).read(question())
     assert isinstance(answer, Answer)
     assert answer.risk is Risk.HIGH
 
@@ -54,7 +54,7 @@ def test_a_missing_risk_is_high() -> None:
 def test_what_decides_nothing_is_mended() -> None:
     """An odd kind, priority or summary costs nobody a plan."""
     said = proposal(kind="<b>Kind</b>", priority=99, summary="a\u202eb\x00" + "c" * 1000, confidence="very")
-    answer = Provider(message(said)).claude.analyze(question())
+    answer = Provider(message(said)).read(question())
     assert isinstance(answer, Answer)
     assert (answer.kind, answer.priority) == ("other", None)
     assert answer.summary.startswith("a b c")
@@ -63,7 +63,7 @@ def test_what_decides_nothing_is_mended() -> None:
 
 def test_no_steps_means_a_person_and_says_why() -> None:
     """A model may leave a task to people."""
-    said = Provider(message(proposal(steps=[], summary="회식 장소는 사람이 정해야 합니다."))).claude.analyze(question())
+    said = Provider(message(proposal(steps=[], summary="회식 장소는 사람이 정해야 합니다."))).read(question())
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, said.failure.detail) == ("needs_person", "회식 장소는 사람이 정해야 합니다.")
     assert said.again_in is None
@@ -102,7 +102,7 @@ HOSTILE = {
 def test_a_hostile_answer_goes_to_a_person(said: str) -> None:
     """The answer has no say in hosts, floors or approvals; it is paid for, and nothing of it runs."""
     provider = Provider(message(said))
-    answer = provider.claude.analyze(question("do it"))
+    answer = provider.read(question("do it"))
     assert isinstance(answer, NotAnswered)
     assert (answer.failure.code, answer.again_in) == ("unusable_answer", None)
     assert KEY not in str(answer)
@@ -116,7 +116,7 @@ def test_always_low_does_not_lower_a_floor() -> None:
     post = '{"method": "POST", "url": "https://evil.example/pay", "json": {"amount": 39000}}'
     provider = Provider(message(proposal(risk="low", steps=step(action="http.request", args=post))))
     asked = question("anything")
-    answer = provider.claude.analyze(asked)
+    answer = provider.read(asked)
     assert isinstance(answer, Answer)
     verdict = provider.catalogue.assess(answer.steps, asked.task.request, POLICY, claimed=answer.risk)
     assert (verdict.risk, verdict.needs_approval) == (Risk.HIGH, True)
@@ -135,7 +135,7 @@ def test_always_low_does_not_lower_a_floor() -> None:
 def test_an_answer_that_did_not_end_is_paid_and_goes_to_a_person(stop: str, code: str) -> None:
     """Half a plan is no plan, even if it happens to be JSON."""
     provider = Provider(message(proposal(), stop))
-    said = provider.claude.analyze(question())
+    said = provider.read(question())
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, said.again_in) == (code, None)
     assert provider.spent == (said.cost, 0)

@@ -20,19 +20,19 @@ def test_a_key_takes_effect_without_a_restart(tmp_path: Path) -> None:
     provider = Provider(message(proposal()), key=None, folder=tmp_path)
     chain, asked = provider.chain, question("weigh the two offers")
     there = [chain.has_model]
-    first = chain.analyze(asked)
+    first = provider.read(asked)
     assert isinstance(first, NotAnswered)
     assert first.failure.code == "no_recipe"
     (tmp_path / "anthropic.key").write_text(f"{KEY}\n")
     there.append(chain.has_model)
-    assert isinstance(chain.analyze(asked), Answer)
+    assert isinstance(provider.read(asked), Answer)
     (tmp_path / "anthropic.key").write_text("sk-ant-another-key\n")
-    chain.analyze(asked)
+    provider.read(asked)
     sent = [request.headers["authorization"] for request in provider.requests]
     assert sent == [f"Bearer {KEY}", "Bearer sk-ant-another-key"]
     (tmp_path / "anthropic.key").unlink()
     there.append(chain.has_model)
-    assert isinstance(chain.analyze(asked), NotAnswered)
+    assert isinstance(provider.read(asked), NotAnswered)
     assert there == [False, True, False]
 
 
@@ -52,7 +52,7 @@ def test_the_key_is_never_shown() -> None:
 def test_the_rules_come_first_and_cost_nothing() -> None:
     """A sentence that a recipe takes never reaches the model."""
     provider = Provider(message(proposal()))
-    answer = provider.chain.analyze(question("fetch https://a.example/x"))
+    answer = provider.read(question("fetch https://a.example/x"))
     assert isinstance(answer, Answer)
     assert (answer.source, provider.requests) == ("rules", [])
 
@@ -60,7 +60,7 @@ def test_the_rules_come_first_and_cost_nothing() -> None:
 def test_a_plan_that_failed_is_thought_over_by_the_model() -> None:
     """The rules would only say the same again."""
     provider = Provider(message(proposal(steps=step(id="again"))))
-    answer = provider.chain.analyze(failed("fetch https://a.example/x"))
+    answer = provider.read(failed("fetch https://a.example/x"))
     assert isinstance(answer, Answer)
     assert (answer.source, len(provider.requests)) == ("claude", 1)
 

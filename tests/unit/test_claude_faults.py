@@ -79,7 +79,7 @@ def test_each_failure_has_its_code_and_its_next_step(
 ) -> None:
     """I7: one request, no retry of the SDK's own; given back only if it certainly was not billed."""
     provider = Provider(says)
-    said = provider.claude.analyze(question())
+    said = provider.read(question())
     assert isinstance(said, NotAnswered)
     assert said.failure.code == code
     assert said.again_in == (None if seconds is None else timedelta(seconds=seconds))
@@ -116,8 +116,6 @@ def test_each_failure_has_words_and_a_mend(code: str, lang: str) -> None:
 
 def test_a_providers_words_are_never_quoted() -> None:
     """I11: an error may quote the prompt or the key; its type and request id are enough to find it."""
-    said = Provider(fault(400, "invalid_request_error", f"bad key {KEY} in 'order it'")).claude.analyze(
-        question("order it")
-    )
+    said = Provider(fault(400, "invalid_request_error", f"bad key {KEY} in 'order it'")).read(question("order it"))
     assert isinstance(said, NotAnswered)
     assert said.failure.detail == "invalid_request_error, req_1"

@@ -28,7 +28,13 @@ def task_of(text: str, lang: str = "en", plan: Plan | None = None, trail: tuple[
 
 def ask(text: str, policy: Policy = SEOUL, now: datetime = NOW) -> Answer | NotAnswered:
     """What `rules` says of a text."""
-    return Rules(lambda: now).analyze(Question(task=task_of(text), policy=policy))
+    return read(Question(task=task_of(text), policy=policy), now)
+
+
+def read(question: Question, now: datetime = NOW) -> Answer | NotAnswered:
+    """What the rules say of one."""
+    [said] = Rules(lambda: now).analyze([question])
+    return said
 
 
 def steps_of(text: str, policy: Policy = SEOUL, now: datetime = NOW) -> list[tuple[str, dict[str, Json]]] | None:
@@ -219,7 +225,7 @@ def test_a_reminders_message_is_what_was_said(text: str, message: str) -> None:
 
 def test_what_has_no_recipe_goes_to_a_person_with_the_nearest_named() -> None:
     """By name, in the requester's language, and never again by itself."""
-    answer = Rules(lambda: NOW).analyze(Question(task=task_of("회식 장소 알아봐줘", "ko"), policy=SEOUL))
+    answer = read(Question(task=task_of("회식 장소 알아봐줘", "ko"), policy=SEOUL))
     assert isinstance(answer, NotAnswered)
     assert (answer.failure.code, answer.again_in) == ("no_recipe", None)
     assert answer.failure.detail == "페이지 가져오기"
@@ -253,12 +259,12 @@ def test_steps_that_an_earlier_plan_began_are_not_planned_again() -> None:
         policy_version=1,
     )  # fmt: skip
     begun = Question(task=task_of(text, plan=plan, trail=(_attempt("page", OutcomeKind.DONE),)), policy=SEOUL)
-    rest = Rules(lambda: NOW).analyze(begun)
+    rest = read(begun)
     assert isinstance(rest, Answer)
     assert [step.id for step in rest.steps] == ["field"]
     other = plan.model_copy(update={"steps": (Step(id="page", action="value", args={"value": 1}), *first.steps[1:])})
     clash = Question(task=task_of(text, plan=other, trail=(_attempt("page", None),)), policy=SEOUL)
-    assert isinstance(Rules(lambda: NOW).analyze(clash), NotAnswered)
+    assert isinstance(read(clash), NotAnswered)
 
 
 @pytest.mark.parametrize(
