@@ -40,10 +40,12 @@ class Settings(BaseSettings):
     # the model
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
-    provider: Literal["anthropic", "openai"] = "anthropic"  # whose API is spoken; `openai`: also local models' servers
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    provider: str = "anthropic"  # whose API is spoken: common/analysis/providers.py; `openai`: also local models
     model: str = "claude-haiku-5-5"  # reads every text first
     strong_model: str = "claude-sonnet-5-5"  # reads again what is unsure or much is at stake; empty: nobody does
-    model_prices: str = ""  # dollars per million tokens in/out of models that the price table does not know: "m=0.1/0.4"
+    model_prices: str = ""  # dollars per million tokens in/out, of models that the table does not know: "m=0.1/0.4"
     pack_tasks: int = Field(default=10, ge=1, le=20)  # texts in one call
     pack_linger: float = Field(default=2, ge=0, le=3600)  # seconds that a text waits for others to share its call
     pack_checks: float = Field(default=0.02, ge=0, le=1)  # share of packs that are asked again, alone and permuted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CLAIM_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
@@ -51,6 +51,12 @@ class Metrics:
         self._claim_seconds = Histogram(
             "aiw_claim_seconds", "Time of one claim and its work", registry=registry, buckets=_CLAIM_BUCKETS
         )
+        self._provider_remaining = Gauge(
+            "aiw_provider_remaining", "Left of the model provider's rate limits", ["limit"], registry=registry
+        )
+        self._provider_held = Counter(
+            "aiw_provider_held_calls", "Model calls held back by a used up rate limit", registry=registry
+        )
         self._request_children: dict[str, Histogram] = {}
         Info("aiw_build", "What runs here", registry=registry).info({"version": _version()})
 
@@ -84,6 +90,14 @@ class Metrics:
         if child is None:
             child = self._request_children[function] = self._request_seconds.labels(function)
         child.observe(seconds)
+
+    def provider_remaining(self, limit: str, remaining: int) -> None:
+        """The model's provider said what is left of one of its rate limits."""
+        self._provider_remaining.labels(limit).set(remaining)
+
+    def provider_held(self) -> None:
+        """A model call was held back: the provider would only have refused it."""
+        self._provider_held.inc()
 
 
 def _version() -> str:

@@ -6,24 +6,22 @@ It is imported at the first call: it costs 0.9 s and 38 MB, which nothing but a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from common.analysis import faults
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.key import Key
+from common.analysis.pace import Pace, anthropic_left
+from common.config import Settings
 from common.ports import Usage
 
 if TYPE_CHECKING:  # pragma: no cover - for the type checker only
     import anthropic
     import httpx2
     from anthropic.types import Message, TextBlockParam, ThinkingConfigParam
+    from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 CONNECT_SECONDS: Final = 10.0
-SOON: Final = timedelta(seconds=30)
-LONGEST_RETRY_AFTER: Final = timedelta(minutes=15)  # the header has no cap of its own
-MENDED_SOON: Final = timedelta(minutes=10)  # a key or a model's name: an admin mends it, the tasks go on by themselves
-SPEND_LIMIT: Final = timedelta(hours=1)
 ANSWER_MAX: Final = 1_000_000  # characters; what a wrong or hostile server sends beyond is not kept
 
 SPEND_CODES: Final = frozenset(
@@ -31,80 +29,66 @@ SPEND_CODES: Final = frozenset(
 )
 # Spend limits that were set in the console come as 400 with nothing but this beginning to know them by.
 SPEND_WORDS: Final = ("You have reached your specified", "Your credit balance is too low")
-CLIENT_ERROR: Final = 400
-PAYMENT_REQUIRED: Final = 402
-TOO_MANY: Final = 429
-SERVER_ERROR: Final = 500
-OVERLOADED: Final = 529
-OVERLOADS: Final = frozenset({503, OVERLOADED})
-MENDED_BY_ADMIN: Final = {401: "bad_key", 403: "key_not_permitted", 404: "unknown_model"}
-# 4xx is refused unread; these two may be said after the model has worked.
-LATE_REFUSALS: Final = frozenset({408, 499})
+
+
+class UnusableSchemaError(Exception):
+    """The SDK cannot make the schema one that the provider takes; nothing was sent."""
 
 
 class ClaudeClient:
-    """An Asker: asks Anthropic, or whoever speaks its API at the base URL. Thread-safe; connects at the first call."""
+    """Asks Anthropic, or whoever speaks its API at the base URL. Thread-safe; connects at the first call."""
+
+    source: Final = "claude"
+    has_batches: Final = True
 
     def __init__(self, key: Key, base_url: str | None = None, http: httpx2.Client | None = None) -> None:
         """`base_url` None: the SDK's own. `http`: for tests, a client whose transport answers."""
-        self._key = key
+        self.key = key
         self._base_url = base_url
         self._http = http
+        self._pace = Pace()
         self._lock = threading.Lock()
         self._client: anthropic.Anthropic | None = None
         self._made_for: str | None = None
 
+    @classmethod
+    def of(cls, settings: Settings) -> ClaudeClient:
+        """As the settings say."""
+        return cls(Key(settings.anthropic_api_key, settings.secrets_dir), settings.anthropic_base_url)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a key now."""
+        return self.key.value() is not None
+
     def ask(self, call: Call) -> Reply | Fault:
         """See Asker. Fault `no_model` without a key."""
-        key = self._key.value()
-        if key is None:
+        client = self.sdk()
+        if client is None:
             return Fault(code="no_model", billed=Billed.NO)
-        import anthropic  # noqa: PLC0415 - see the module
+        held = self._pace.hold()
+        if held is not None:
+            return held
+        import httpx2  # noqa: PLC0415 - see the module
 
         try:
-            schema = None if call.schema is None else anthropic.transform_schema(dict(call.schema))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+            asked = parameters(call)
+        except UnusableSchemaError:
             return Fault(code="schema_unusable", billed=Billed.NO)
+        timeout = httpx2.Timeout(call.timeout, connect=min(CONNECT_SECONDS, call.timeout))
         try:
-            message = self._create(self._client_for(key), call, schema)
-        except anthropic.APIStatusError as exc:
-            return _refused(exc)
-        except anthropic.APIConnectionError as exc:
-            return _unreached(exc)
-        except Exception as exc:  # noqa: BLE001 - whatever it was, the request may have gone out
-            return Fault(
-                code="provider_error", billed=Billed.MAYBE, again_in=SOON, waiting_for="provider", detail=_name(exc)
-            )
-        return _reply(message)
+            raw = client.messages.with_raw_response.create(**asked, timeout=timeout)
+            self._pace.heard(anthropic_left(raw.headers))
+            message = raw.parse()
+        except Exception as exc:  # noqa: BLE001 - each is told apart there
+            return self._fault(exc)
+        return reply_of(message, raw.request_id)
 
-    def close(self) -> None:
-        """Drop the connections; a later question opens new ones."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    def _create(self, client: anthropic.Anthropic, call: Call, schema: Mapping[str, object] | None) -> Message:
-        import anthropic  # noqa: PLC0415 - see the module
-        import httpx2  # noqa: PLC0415 - as above
-
-        system: list[TextBlockParam] = [
-            {"type": "text", "text": call.system, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
-        ]
-        thinking = _thinking(call.model)
-        return client.messages.create(
-            model=call.model,
-            max_tokens=call.max_tokens,
-            system=system if call.system else anthropic.omit,
-            messages=[{"role": "user", "content": call.content}],
-            thinking=anthropic.omit if thinking is None else thinking,
-            output_config=anthropic.omit
-            if schema is None
-            else {"format": {"type": "json_schema", "schema": dict(schema)}},
-            timeout=httpx2.Timeout(call.timeout, connect=min(CONNECT_SECONDS, call.timeout)),
-        )
-
-    def _client_for(self, key: str) -> anthropic.Anthropic:
+    def sdk(self) -> anthropic.Anthropic | None:
+        """The SDK's client for the key that there is now, its own retries off; None without a key."""
+        key = self.key.value()
+        if key is None:
+            return None
         import anthropic  # noqa: PLC0415 - see the module
 
         with self._lock:
@@ -118,6 +102,46 @@ class ClaudeClient:
                 self._made_for = key
             return self._client
 
+    def close(self) -> None:
+        """Drop the connections; a later question opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _fault(self, exc: Exception) -> Fault:
+        import anthropic  # noqa: PLC0415 - see the module
+
+        if isinstance(exc, anthropic.APIStatusError):
+            self._pace.heard(anthropic_left(exc.response.headers))
+        return fault_of(exc)
+
+
+def parameters(call: Call) -> MessageCreateParamsNonStreaming:
+    """The body of the request, the same alone and in a batch. UnusableSchemaError."""
+    import anthropic  # noqa: PLC0415 - see the module
+
+    body: MessageCreateParamsNonStreaming = {
+        "model": call.model,
+        "max_tokens": call.max_tokens,
+        "messages": [{"role": "user", "content": call.content}],
+    }
+    if call.system:
+        system: TextBlockParam = {
+            "type": "text", "text": call.system, "cache_control": {"type": "ephemeral", "ttl": "1h"}
+        }  # fmt: skip
+        body["system"] = [system]
+    thinking = _thinking(call.model)
+    if thinking is not None:
+        body["thinking"] = thinking
+    if call.schema is not None:
+        try:
+            schema = anthropic.transform_schema(dict(call.schema))
+        except (ValueError, TypeError, AttributeError, RecursionError) as exc:
+            raise UnusableSchemaError from exc
+        body["output_config"] = {"format": {"type": "json_schema", "schema": dict(schema)}}
+    return body
+
 
 def _thinking(model: str) -> ThinkingConfigParam | None:
     """Thinking is billed as output and more than doubles a short answer: off where that is possible."""
@@ -128,7 +152,7 @@ def _thinking(model: str) -> ThinkingConfigParam | None:
     return None
 
 
-def _reply(message: Message) -> Reply | Fault:
+def reply_of(message: Message, request_id: str | None = None) -> Reply | Fault:
     """An answer in our words. What has no usage to bill by is no answer."""
     try:
         used = message.usage
@@ -141,8 +165,8 @@ def _reply(message: Message) -> Reply | Fault:
         text = "".join(block.text for block in message.content if block.type == "text")
         stop = str(message.stop_reason)
     except (AttributeError, TypeError, ValueError) as exc:
-        return Fault(code="unusable_answer", billed=Billed.MAYBE, detail=_name(exc))
-    return Reply(text=text[:ANSWER_MAX], stop=stop, usage=usage)
+        return faults.unusable(type(exc).__name__, request_id)
+    return Reply(text=text[:ANSWER_MAX], stop=stop, usage=usage, request_id=request_id)
 
 
 def _count(tokens: object) -> int:
@@ -151,66 +175,19 @@ def _count(tokens: object) -> int:
     return tokens
 
 
-def _refused(exc: anthropic.APIStatusError) -> Fault:
-    """A status code. What is wrong with the installation waits by name; what is wrong with this task is a person's."""
-    status = exc.status_code
-    named = (exc.type, exc.error_code, exc.request_id)
-    detail = ", ".join(str(part)[:100] for part in named if part) or None
-    unread = CLIENT_ERROR <= status < SERVER_ERROR and status not in LATE_REFUSALS
-    billed = Billed.NO if unread or status == OVERLOADED else Billed.MAYBE
-    code, again_in = _meaning(exc)
-    waiting_for: Literal["provider", "budget"] = "budget" if code == "spend_limit" else "provider"
-    return Fault(
-        code=code,
-        billed=billed,
-        again_in=again_in,
-        waiting_for=None if again_in is None else waiting_for,
-        status=status,
-        detail=detail,
-    )
-
-
-def _meaning(exc: anthropic.APIStatusError) -> tuple[str, timedelta | None]:
-    """The fault's code, and when asking again may help."""
-    status, headers = exc.status_code, exc.response.headers
-    words = exc.api_message if isinstance(exc.api_message, str) else ""
-    if exc.error_code in SPEND_CODES or words.startswith(SPEND_WORDS) or status == PAYMENT_REQUIRED:
-        return "spend_limit", SPEND_LIMIT
-    if status == TOO_MANY:
-        return "rate_limited", _retry_after(headers)
-    if status in OVERLOADS:
-        return "provider_overloaded", _retry_after(headers)
-    if status in MENDED_BY_ADMIN:
-        return MENDED_BY_ADMIN[status], MENDED_SOON
-    if CLIENT_ERROR <= status < SERVER_ERROR and status not in LATE_REFUSALS:
-        return "request_refused", None
-    return "provider_error", SOON
-
-
-def _retry_after(headers: Mapping[str, str]) -> timedelta:
-    try:
-        wanted = timedelta(seconds=float(headers.get("retry-after", "")))
-    except (ValueError, OverflowError):
-        return SOON
-    return min(max(wanted, timedelta(seconds=1)), LONGEST_RETRY_AFTER)
-
-
-def _unreached(exc: anthropic.APIConnectionError) -> Fault:
-    """No answer. Before the connection stood nothing was sent, and nothing is billed."""
+def fault_of(exc: Exception) -> Fault:
+    """What the SDK raised, in our words."""
     import anthropic  # noqa: PLC0415 - see the module
-    import httpx2  # noqa: PLC0415 - as above
 
-    unsent = (
-        httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.ProxyError,
-    )  # fmt: skip
-    cause = exc.__cause__
-    if isinstance(cause, unsent):
-        code, billed = "provider_unreachable", Billed.NO
-    else:
-        code = "provider_timeout" if isinstance(exc, anthropic.APITimeoutError) else "provider_reset"
-        billed = Billed.MAYBE
-    return Fault(code=code, billed=billed, again_in=SOON, waiting_for="provider", detail=_name(cause))
-
-
-def _name(exc: BaseException | None) -> str:
-    return type(exc).__name__
+    if isinstance(exc, anthropic.APIStatusError):
+        words = exc.api_message if isinstance(exc.api_message, str) else ""
+        return faults.refused(
+            exc.status_code,
+            exc.response.headers,
+            named=(exc.type, exc.error_code),
+            no_credit=exc.error_code in SPEND_CODES or words.startswith(SPEND_WORDS),
+            request_id=exc.request_id,
+        )
+    if isinstance(exc, anthropic.APIConnectionError):
+        return faults.unreached(exc.__cause__)
+    return faults.unforeseen(exc)
