@@ -4,6 +4,7 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 """
 
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
+from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
 from common.ports.budget import Bill, Budget, BudgetView, CallRequest, NotReserved, Saved, Usage
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
@@ -19,8 +20,10 @@ __all__ = [
     "Added",
     "Analyzer",
     "Answer",
+    "Answers",
     "Approval",
     "Approvals",
+    "Asking",
     "Begin",
     "Begun",
     "Bill",
@@ -32,10 +35,13 @@ __all__ = [
     "Decision",
     "Depth",
     "EventRecord",
+    "Flight",
+    "Front",
     "Http",
     "HttpFailure",
     "HttpRequest",
     "HttpResponse",
+    "Learned",
     "NewTask",
     "NotAnswered",
     "NotBegun",
@@ -50,6 +56,7 @@ __all__ = [
     "QueueView",
     "Reads",
     "Refusal",
+    "Remembered",
     "Role",
     "Saved",
     "SettingRow",
@@ -58,6 +65,7 @@ __all__ = [
     "TaskRecord",
     "TokenRow",
     "Usage",
+    "Use",
     "Verdict",
     "Workspace",
     "wakes_of",

@@ -18,6 +18,7 @@ class Question:
     task: Task
     policy: Policy
     purpose: Literal["analysis", "preview"] = "analysis"
+    reason: Literal["first", "cache_check"] = "first"  # of the calls that it costs, in the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
