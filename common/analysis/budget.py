@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from common.analysis.call import Asker, Billed, Call, Fault, Reply
-from common.analysis.prices import UnknownPriceError, cost, worst_case
-from common.ports import Budget, CallRequest
+from common.analysis.prices import TABLE, Prices, UnknownPriceError
+from common.analysis.savings import bill_of
+from common.ports import Budget, CallRequest, NotReserved
 
 LOOK_AGAIN: Final = timedelta(minutes=15)  # a limit is raised by a person, at any time; looking costs next to nothing
 SLACK: Final = timedelta(minutes=5)  # beyond a call's own timeout: an unsettled call is only then assumed billed
@@ -17,46 +19,62 @@ SLACK: Final = timedelta(minutes=5)  # beyond a call's own timeout: an unsettled
 class BudgetDoor:
     """An Asker around another: what it lets through is on record before, and closed after, whatever happens."""
 
-    def __init__(self, budget: Budget, inner: Asker) -> None:
-        """`inner`: asks the provider, once and without retries of its own."""
+    def __init__(self, budget: Budget, inner: Asker, prices: Prices = TABLE, strong: str = "") -> None:
+        """`inner`: asks the provider, once and without retries of its own. `strong`: the model of the naive call."""
         self._budget = budget
         self._inner = inner
+        self._prices = prices
+        self._strong = strong
 
     def ask(self, call: Call) -> Reply | Fault:
         """Reserve the worst case, ask, and book what it cost.
 
         Given back only if it certainly was not billed; without an answer it is assumed billed in full.
-        Faults of its own: `unknown_price` and `over_budget`; neither was sent.
+        Faults of its own: `unknown_price`, `over_budget` and `cost_cap`; none of them was sent.
         """
         try:
-            reserve = worst_case(call)
+            reserve = self._prices.worst_case(call)
         except UnknownPriceError:
             return Fault(code="unknown_price", billed=Billed.NO, detail=call.model[:100])
-        deadline = timedelta(seconds=call.timeout) + SLACK
-        row = self._budget.reserve(
-            CallRequest(
-                workspace=call.workspace,
-                purpose=call.purpose,
-                model=call.model,
-                prompt_version=call.prompt_version,
-                reserve=reserve,
-                task_ids=call.task_ids,
-                deadline=deadline,
-            )
-        )
-        if row is None:
-            return Fault(code="over_budget", billed=Billed.NO, again_in=LOOK_AGAIN, waiting_for="budget")
+        row = self._budget.reserve(request_of(call, reserve))
+        if isinstance(row, NotReserved):
+            return refused(row)
+        began = time.monotonic()
         try:
             said = self._inner.ask(call)
         except BaseException:
             self._budget.assume_billed(row)
             raise
         if isinstance(said, Reply):
-            spent = cost(call.model, said.usage)
-            self._budget.settle(row, said.usage, spent)
-            return replace(said, cost=spent)
+            latency = timedelta(seconds=time.monotonic() - began)
+            bill = bill_of(self._prices, self._strong, call, said.usage, latency=latency, request_id=said.request_id)
+            self._budget.settle(row, bill)
+            return replace(said, cost=bill.cost)
         if said.billed is Billed.NO:
             self._budget.void(row)
             return said
         self._budget.assume_billed(row)
         return replace(said, cost=reserve)
+
+
+def request_of(call: Call, reserve: int) -> CallRequest:
+    """What is put on record before a call goes out."""
+    return CallRequest(
+        workspace=call.workspace,
+        purpose=call.purpose,
+        model=call.model,
+        prompt_version=call.prompt_version,
+        reserve=reserve,
+        task_ids=call.task_ids,
+        tasks=call.tasks,
+        reason=call.reason,
+        cap=call.cap,
+        deadline=timedelta(seconds=call.timeout) + SLACK,
+    )
+
+
+def refused(why: NotReserved) -> Fault:
+    """No money was set aside. What a plan may cost is for a person to raise; the month's limit is waited for."""
+    if why is NotReserved.COST_CAP:
+        return Fault(code="cost_cap", billed=Billed.NO)
+    return Fault(code="over_budget", billed=Billed.NO, again_in=LOOK_AGAIN, waiting_for="budget")

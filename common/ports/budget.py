@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 
@@ -71,12 +71,14 @@ class NotReserved(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetView:
-    """The month so far, in nanodollars: the tighter of the workspace's and the installation's."""
+    """The month so far, in nanodollars: the tighter of the workspace's and the installation's, by what is left."""
 
     month: str
     cap: int
     spent: int
     reserved: int
+    at: datetime  # PostgreSQL's clock, UTC
+    of: Literal["workspace", "installation"] = "workspace"  # whose limit it is
 
 
 class Budget(Protocol):

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from uuid import UUID
 
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database, Session
 from common.core.lifecycle import Transition, move
 from common.core.task import Risk, State, Task
-from common.ports import Added, AddRefused, Begun, CallRequest, NotBegun, Refusal, Submission
+from common.ports import Added, AddRefused, Begun, CallRequest, NotBegun, NotReserved, Refusal, Submission
 from tests.contract.ground import DAY, LEASE, Ground, done, lease_lost, retry, succeeded, unknown
 from tests.postgres import Place
 
@@ -223,7 +224,7 @@ def test_fifty_calls_at_once_pass_no_limit(postgres_ground: Ground) -> None:
     )
     with ThreadPoolExecutor(20) as pool:
         calls = list(pool.map(lambda _: postgres_ground.budget.reserve(call), range(50)))
-    made = [one for one in calls if one is not None]
+    made = [one for one in calls if isinstance(one, UUID)]
     assert len(made) == 21  # 21 * 0.047 = 0.987 dollars
     view = postgres_ground.budget.month(postgres_ground.home)
     assert (view.reserved, view.spent) == (21 * 47 * MIB, 0)
@@ -244,8 +245,8 @@ def test_two_workspaces_share_the_installations_limit(postgres_ground: Ground, p
             CallRequest(workspace=home, purpose="analysis", model="m", prompt_version="1", reserve=600 * MIB)  # type: ignore[arg-type]  # - a workspace's id
         )
 
-    assert reserve(postgres_ground.home) is not None
-    assert reserve(postgres_ground.neighbour) is None
+    assert isinstance(reserve(postgres_ground.home), UUID)
+    assert reserve(postgres_ground.neighbour) is NotReserved.OVER_BUDGET
 
 
 def test_batches_in_opposite_order_both_come_through(postgres_ground: Ground) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from common.core.task import Failure, Risk, Step
-from common.ports import Answer, CallRequest, NotAnswered, Question, Usage
+from common.ports import Answer, Bill, CallRequest, NotAnswered, NotReserved, Question, Usage
 from tests.simulator.far_side import name_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Model:
         )
         call = world.budget.reserve(wanted)
         world.oracle.look()
-        if call is None:
+        if isinstance(call, NotReserved):
             return NotAnswered(failure=Failure(code="budget"), again_in=timedelta(minutes=30), waiting_for="budget")
         world.point()
         mood = self.moods.pop(0) if self.moods else "ok"
@@ -56,7 +56,7 @@ class Model:
         elif mood == "busy":
             world.budget.void(call)
         else:
-            world.budget.settle(call, Usage(input=10), COST * 3 // 4)
+            world.budget.settle(call, Bill(usage=Usage(input=10), cost=COST * 3 // 4))
         world.oracle.look()
         return self._answer(task.id, task.replans, mood)
 

@@ -176,7 +176,7 @@ class Oracle:
             return
         self.money = seen
         for (workspace, month), budget in self.store.budgets.items():
-            mine = [c for c in calls.values() if (c.workspace, c.month) == (workspace, month)]
+            mine = [c for c in calls.values() if c.month == month and workspace in {c.workspace, None}]
             reserved = sum(c.reserved for c in mine if c.state == "reserved")
             spent = sum(c.cost for c in mine)
             if (budget.reserved, budget.spent) != (reserved, spent):

@@ -15,7 +15,7 @@ from common.adapters.memory.rows import BudgetEntry, SettingEntry
 from common.adapters.memory.store import MemoryStore
 from common.analysis.budget import BudgetDoor
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.prices import UnknownPriceError, cost, worst_case
+from common.analysis.prices import TABLE, UnknownPriceError
 from common.ports import Usage
 
 WORKSPACE = UUID(int=3)
@@ -84,7 +84,7 @@ def test_a_fault_is_given_back_only_if_it_certainly_was_not_billed(billed: Bille
     budget = memory()
     said = BudgetDoor(budget, Stub(Fault(code="x", billed=billed))).ask(CALL)
     month = budget.month(WORKSPACE)
-    expected = 0 if billed is Billed.NO else worst_case(CALL)
+    expected = 0 if billed is Billed.NO else TABLE.worst_case(CALL)
     assert (month.spent, month.reserved) == (expected, 0)
     assert said.cost == expected
 
@@ -98,13 +98,13 @@ def test_whatever_is_raised_is_assumed_billed() -> None:
     budget = memory()
     with pytest.raises(KeyboardInterrupt):
         BudgetDoor(budget, Stub(burst)).ask(CALL)
-    assert budget.month(WORKSPACE).spent == worst_case(CALL)
+    assert budget.month(WORKSPACE).spent == TABLE.worst_case(CALL)
 
 
 def test_without_money_nothing_is_sent() -> None:
     """I7: a reservation that would pass the limit is refused, and the task waits for the budget by name."""
     stub = Stub(REPLY)
-    said = BudgetDoor(memory(cap=worst_case(CALL) - 1), stub).ask(CALL)
+    said = BudgetDoor(memory(cap=TABLE.worst_case(CALL) - 1), stub).ask(CALL)
     assert isinstance(said, Fault)
     assert (said.code, said.waiting_for, stub.calls) == ("over_budget", "budget", [])
     assert said.again_in is not None
@@ -122,7 +122,7 @@ def test_an_unknown_price_is_refused() -> None:
 
 def test_concurrent_calls_never_pass_the_limit() -> None:
     """I7: of eight threads with money for three at a time, spent and reserved never pass the limit."""
-    cap = 3 * worst_case(CALL)
+    cap = 3 * TABLE.worst_case(CALL)
     budget = memory(cap)
     highest: list[int] = []
 
@@ -166,26 +166,26 @@ def test_the_deadline_of_the_row_outlives_the_call() -> None:
 )  # fmt: skip
 def test_prices_are_the_published_ones(model: str, plain: int, out: int, write: int, read: int) -> None:
     """Nanodollars a token; cache tokens are priced beside the input, not within it."""
-    assert cost(model, Usage(input=7)) == 7 * plain
-    assert cost(model, Usage(output=7)) == 7 * out
-    assert cost(model, Usage(cache_write=7)) == 7 * write
-    assert cost(model, Usage(cache_read=7)) == 7 * read
-    assert cost(model, Usage(input=1, output=1, cache_write=1, cache_read=1)) == plain + out + write + read
+    assert TABLE.cost(model, Usage(input=7)) == 7 * plain
+    assert TABLE.cost(model, Usage(output=7)) == 7 * out
+    assert TABLE.cost(model, Usage(cache_write=7)) == 7 * write
+    assert TABLE.cost(model, Usage(cache_read=7)) == 7 * read
+    assert TABLE.cost(model, Usage(input=1, output=1, cache_write=1, cache_read=1)) == plain + out + write + read
 
 
 def test_the_worst_case_bounds_every_split_of_the_tokens() -> None:
     """I7: however the provider counts the same bytes, it never bills more; long prompts pass a dearer tier."""
     for size in (10, 5_000, 400_000):
         call = replace(CALL, system="가" * size)
-        worst = worst_case(call)
+        worst = TABLE.worst_case(call)
         most = len(call.system.encode()) + len(call.content)
         mixed = Usage(input=most // 2, cache_write=most // 2)
         splits = (Usage(input=most), Usage(cache_write=most), Usage(cache_read=most), mixed)
         for usage in splits:
-            assert cost(call.model, replace(usage, output=call.max_tokens)) <= worst
+            assert TABLE.cost(call.model, replace(usage, output=call.max_tokens)) <= worst
 
 
 def test_an_unknown_model_has_no_price() -> None:
     """It is told apart from a price of nothing."""
     with pytest.raises(UnknownPriceError):
-        cost("claude-imaginary-9", Usage(input=1))
+        TABLE.cost("claude-imaginary-9", Usage(input=1))

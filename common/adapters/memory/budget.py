@@ -9,7 +9,8 @@ from uuid import UUID
 from common.adapters.memory.rows import BudgetEntry, CallEntry
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
-from common.ports import BudgetView, CallRequest, Usage
+from common.core.installation import nanodollars
+from common.ports import Bill, BudgetView, CallRequest, NotReserved
 
 
 class MemoryBudget:
@@ -20,13 +21,16 @@ class MemoryBudget:
         self.store = store
         self._workspace = MemoryWorkspace(store)
 
-    def reserve(self, call: CallRequest) -> UUID | None:
+    def reserve(self, call: CallRequest) -> UUID | NotReserved:
         """See Budget."""
         with self.store.commit() as now:
-            month = self._month(call.workspace, now)
-            if not self.has_room(month, call.reserve):
-                return None
-            month.reserved += call.reserve
+            if call.cap is not None and self._booked(call) + call.reserve > call.cap:
+                return NotReserved.COST_CAP
+            months = self._months(call.workspace, now)
+            if not all(self.has_room(month, call.reserve) for month in months):
+                return NotReserved.OVER_BUDGET
+            for month in months:
+                month.reserved += call.reserve
             entry = CallEntry(
                 id=self.store.new_id(),
                 workspace=call.workspace,
@@ -35,19 +39,29 @@ class MemoryBudget:
                 task_ids=call.task_ids,
                 reserved=call.reserve,
                 deadline=now + call.deadline,
+                model=call.model,
+                prompt_version=call.prompt_version,
+                reason=call.reason,
+                tasks=call.tasks,
+                created_at=now,
             )
             self.store.calls[entry.id] = entry
             return entry.id
+
+    def _booked(self, call: CallRequest) -> int:
+        """Reserved or spent by calls of this purpose for its task."""
+        calls = self.store.calls.values()
+        return sum(c.held for c in calls if c.purpose == call.purpose and set(c.task_ids) & set(call.task_ids))
 
     def has_room(self, month: BudgetEntry, amount: int) -> bool:
         """The condition of the one UPDATE that reserves (I7)."""
         return month.reserved + month.spent + amount <= month.cap
 
-    def settle(self, call: UUID, usage: Usage, cost: int) -> None:
+    def settle(self, call: UUID, bill: Bill) -> None:
         """See Budget."""
         with self.store.commit():
-            if self._close(call, "settled", cost):
-                self.store.calls[call].usage = usage
+            if self._close(call, "settled", bill.cost):
+                self.store.calls[call].bill = bill
 
     def void(self, call: UUID) -> None:
         """See Budget."""
@@ -59,6 +73,11 @@ class MemoryBudget:
         with self.store.commit():
             self._assume(call)
 
+    def differed(self, call: UUID, tasks: int) -> None:
+        """See Budget."""
+        with self.store.commit():
+            self.store.calls[call].disagreements = tasks
+
     def expire(self) -> int:
         """See Budget."""
         with self.store.commit() as now:
@@ -68,14 +87,26 @@ class MemoryBudget:
     def month(self, workspace: UUID) -> BudgetView:
         """See Budget."""
         with self.store.commit() as now:
-            month = self._month(workspace, now)
-            return BudgetView(month=f"{now:%Y-%m}", cap=month.cap, spent=month.spent, reserved=month.reserved)
+            owners: tuple[Literal["workspace", "installation"], ...] = ("workspace", "installation")
+            views = [
+                BudgetView(month=f"{now:%Y-%m}", cap=m.cap, spent=m.spent, reserved=m.reserved, at=now, of=of)
+                for m, of in zip(self._months(workspace, now), owners, strict=True)
+            ]
+            return min(views, key=lambda view: view.cap - view.spent - view.reserved)
 
-    def _month(self, workspace: UUID, now: datetime) -> BudgetEntry:
-        cap = self._workspace.policy(workspace).budget_nanodollars
-        month = self.store.budgets.setdefault((workspace, f"{now:%Y-%m}"), BudgetEntry(cap))
-        month.cap = cap
-        return month
+    def _months(self, workspace: UUID, now: datetime) -> tuple[BudgetEntry, BudgetEntry]:
+        """The workspace's and the installation's; their caps follow the settings."""
+        whole = self.store.settings.get((None, "budget_usd"))
+        caps: dict[UUID | None, int] = {
+            workspace: self._workspace.policy(workspace).budget_nanodollars,
+            None: nanodollars(whole.value if whole is not None else None),
+        }
+        found = []
+        for owner, cap in caps.items():
+            month = self.store.budgets.setdefault((owner, f"{now:%Y-%m}"), BudgetEntry(cap))
+            month.cap = cap
+            found.append(month)
+        return found[0], found[1]
 
     def _assume(self, call: UUID) -> bool:
         entry = self.store.calls.get(call)
@@ -85,8 +116,9 @@ class MemoryBudget:
         entry = self.store.calls.get(call)
         if entry is None or entry.state != "reserved":
             return False
-        month = self.store.budgets[entry.workspace, entry.month]
-        month.reserved -= entry.reserved
-        month.spent += cost
+        for owner in (entry.workspace, None):
+            month = self.store.budgets[owner, entry.month]
+            month.reserved -= entry.reserved
+            month.spent += cost
         entry.state, entry.cost = state, cost
         return True

@@ -93,7 +93,7 @@ class MemoryGate:
         if row.plan is None or row.plan.cost_cap is None:
             return False
         calls = [c for c in self.store.calls.values() if c.purpose == "generate" and row.id in c.task_ids]
-        return sum(c.reserved if c.state == "reserved" else c.cost for c in calls) >= row.plan.cost_cap
+        return sum(c.held for c in calls) >= row.plan.cost_cap
 
     def lease_while_begun(self, row: TaskRow, must_end_by: datetime) -> datetime:
         """Nobody else speaks for the attempt before it must have ended, and some."""

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from common.core.task import Attempt, Effect, Failure, Json, OutcomeKind, Plan, Request, State, Task
-from common.ports import Decided, Role, Usage
+from common.ports import Bill, Decided, Role
 
 TokenKind = Literal["api", "session", "sign_in_code"]
 GRACE: Final = timedelta(seconds=5)  # an attempt's end may be this late before anybody else may speak for it
@@ -204,6 +204,17 @@ class CallEntry:
     task_ids: tuple[UUID, ...]
     reserved: int
     deadline: datetime
+    model: str
+    prompt_version: str
+    reason: str
+    tasks: int
+    created_at: datetime
     state: Literal["reserved", "settled", "voided", "assumed_billed"] = "reserved"
     cost: int = 0
-    usage: Usage = field(default_factory=Usage)
+    bill: Bill | None = None  # of an answered one
+    disagreements: int = 0
+
+    @property
+    def held(self) -> int:
+        """What it takes from the month: its worst case until its cost is known."""
+        return self.reserved if self.state == "reserved" else self.cost

@@ -48,7 +48,7 @@ class MemoryStore:
             (None, "pause"): SettingEntry(0, None),
         }
         self.keys: dict[tuple[UUID, UUID, str, str], KeyEntry] = {}
-        self.budgets: dict[tuple[UUID, str], BudgetEntry] = {}
+        self.budgets: dict[tuple[UUID | None, str], BudgetEntry] = {}  # None: the installation
         self.calls: dict[UUID, CallEntry] = {}
 
     @property

@@ -1,35 +1,45 @@
 """Money: reserved before a call, settled after it; both the workspace's and the installation's month hold it (I7)."""
 
-# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, Literal
 from uuid import UUID
 
 import orjson
 
 from common.adapters.postgres.connection import Database, Row, Session
-from common.adapters.postgres.documents import uuids
+from common.adapters.postgres.documents import plain, uuids
 from common.core.installation import nanodollars
-from common.ports import BudgetView, CallRequest, Usage
+from common.ports import Bill, BudgetView, CallRequest, NotReserved
 
-MONTH: Final = "date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date"
+# Asked once a transaction: two statements of one might stand on either side of the month's edge.
+MONTH: Final = "SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date::text"
 
 CAPS: Final = """
-SELECT value::text FROM settings WHERE name = 'budget_usd' AND (workspace = $1::uuid OR workspace IS NULL)
-AND value IS NOT NULL ORDER BY workspace NULLS FIRST"""
+SELECT workspace IS NULL, value::text FROM settings
+WHERE name = 'budget_usd' AND (workspace = $1::uuid OR workspace IS NULL)
+AND value IS NOT NULL"""
 
 # the caps follow the settings
-ROWS: Final = f"""
+ROWS: Final = """
 INSERT INTO budgets AS b (workspace, month, cap)
-VALUES (NULL, {MONTH}, $2::bigint), ($1::uuid, {MONTH}, $3::bigint)
+VALUES (NULL, $2::date, $3::bigint), ($1::uuid, $2::date, $4::bigint)
 ON CONFLICT (workspace, month) DO UPDATE SET cap = excluded.cap WHERE b.cap <> excluded.cap RETURNING 1"""
 
 # in one order: of two calls neither waits for what the other holds
-LOCK: Final = f"""
-SELECT month::text FROM budgets WHERE month = {MONTH} AND (workspace = $1::uuid OR workspace IS NULL)
+LOCK: Final = """
+SELECT 1 FROM budgets WHERE month = $2::date AND (workspace = $1::uuid OR workspace IS NULL)
 ORDER BY workspace NULLS FIRST FOR NO KEY UPDATE"""
+
+# Calls of one task are held apart by its row: at a month's edge they would lock different months. Tasks come before
+# all else in the order of locks, as in the gate.
+LOCK_TASKS: Final = "SELECT 1 FROM tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+BOOKED: Final = """
+SELECT coalesce(sum(coalesce(c.cost, c.reserved)), 0)::bigint
+FROM call_tasks ct JOIN calls c ON c.id = ct.call_id WHERE ct.task_id = ANY ($1::uuid[]) AND c.purpose = $2"""
 
 RESERVE: Final = """
 UPDATE budgets SET reserved = reserved + $3::bigint
@@ -38,8 +48,9 @@ WHERE month = $2::date AND (workspace = $1::uuid OR workspace IS NULL)
 
 CALL: Final = """
 WITH made AS (
-    INSERT INTO calls (id, workspace, month, purpose, model, prompt_version, reserved, deadline)
-    VALUES (uuidv7(), $1::uuid, $2::date, $4, $5, $6, $3::bigint, clock_timestamp() + $7::float8 * interval '1 s')
+    INSERT INTO calls (id, workspace, month, purpose, model, prompt_version, reserved, deadline, reason, tasks)
+    VALUES (uuidv7(), $1::uuid, $2::date, $4, $5, $6, $3::bigint, clock_timestamp() + $7::float8 * interval '1 s',
+        $9, $10::int)
     RETURNING id
 ), linked AS (
     INSERT INTO call_tasks (call_id, task_id) SELECT made.id, t.id FROM made, unnest($8::uuid[]) AS t(id)
@@ -48,7 +59,7 @@ WITH made AS (
 # Once: `state = 'reserved'` is judged on the locked row. Then the months, in the order of LOCK.
 ENDED: Final = """
 WITH ended AS MATERIALIZED (
-    UPDATE calls SET state = '{state}', cost = {cost}{tokens} WHERE {which} AND state = 'reserved'
+    UPDATE calls SET state = '{state}', cost = {cost}{bill} WHERE {which} AND state = 'reserved'
     RETURNING workspace, month, reserved, cost
 ), moved AS MATERIALIZED (
     SELECT o.workspace, e.month, sum(e.reserved) AS reserved, sum(e.cost) AS cost
@@ -65,17 +76,25 @@ WITH ended AS MATERIALIZED (
 SETTLE: Final = ENDED.format(
     state="settled",
     cost="$2::bigint",
-    tokens=", input_tokens = $3::bigint, output_tokens = $4::bigint, cache_read_tokens = $5::bigint, "
-    "cache_write_tokens = $6::bigint",
+    bill=", input_tokens = $3::bigint, output_tokens = $4::bigint, cache_read_tokens = $5::bigint, "
+    "cache_write_tokens = $6::bigint, baseline_cost = $7::bigint, saved_model = $8::bigint, "
+    "saved_prompt = $9::bigint, saved_pack = $10::bigint, saved_batch = $11::bigint, latency_ms = $12::int, "
+    "request_id = $13",
     which="id = $1::uuid",
 )
-VOID: Final = ENDED.format(state="voided", cost="0", tokens="", which="id = $1::uuid")
-ASSUME: Final = ENDED.format(state="assumed_billed", cost="reserved", tokens="", which="id = $1::uuid")
-EXPIRE: Final = ENDED.format(state="assumed_billed", cost="reserved", tokens="", which="deadline <= clock_timestamp()")
+VOID: Final = ENDED.format(state="voided", cost="0", bill="", which="id = $1::uuid")
+ASSUME: Final = ENDED.format(state="assumed_billed", cost="reserved", bill="", which="id = $1::uuid")
+EXPIRE: Final = ENDED.format(state="assumed_billed", cost="reserved", bill="", which="deadline <= clock_timestamp()")
 
-VIEW: Final = f"""
-SELECT to_char({MONTH}, 'YYYY-MM'), coalesce(sum(b.spent), 0)::bigint, coalesce(sum(b.reserved), 0)::bigint
-FROM (VALUES (1)) AS one(row) LEFT JOIN budgets b ON b.workspace = $1::uuid AND b.month = {MONTH}"""
+VIEW: Final = """
+SELECT coalesce(b.spent, 0), coalesce(b.reserved, 0), clock_timestamp()
+FROM (VALUES (NULL::uuid), ($1::uuid)) AS of(workspace)
+LEFT JOIN budgets b ON b.workspace IS NOT DISTINCT FROM of.workspace AND b.month = $2::date
+ORDER BY of.workspace NULLS FIRST"""
+
+DIFFERED: Final = "UPDATE calls SET disagreements = $2::int WHERE id = $1::uuid RETURNING 1"
+
+OWNERS: Final[tuple[Literal["installation", "workspace"], ...]] = ("installation", "workspace")
 
 
 class PostgresBudget:
@@ -85,31 +104,43 @@ class PostgresBudget:
         """`database`: as `aiw_app`."""
         self._database = database
 
-    def reserve(self, call: CallRequest) -> UUID | None:
+    def reserve(self, call: CallRequest) -> UUID | NotReserved:
         """See ports.Budget."""
 
         def work(session: Session) -> UUID:
+            tasks = uuids(call.task_ids)
+            if call.cap is not None:
+                session.run(LOCK_TASKS, tasks)
             installation, own = _caps(session.run(CAPS, str(call.workspace)))
-            session.run(ROWS, str(call.workspace), str(installation), str(own))
-            months = session.run(LOCK, str(call.workspace))
-            place = (str(call.workspace), months[0][0], str(call.reserve))
+            [[month]] = session.run(MONTH)
+            session.run(ROWS, str(call.workspace), month, str(installation), str(own))
+            months = session.run(LOCK, str(call.workspace), month)
+            if call.cap is not None:
+                [[booked]] = session.run(BOOKED, tasks, call.purpose)
+                if booked + call.reserve > call.cap:
+                    raise _WouldPass(NotReserved.COST_CAP)
+            place = (str(call.workspace), month, str(call.reserve))
             if len(session.run(RESERVE, *place)) != len(months):
-                raise _WouldPass
+                raise _WouldPass(NotReserved.OVER_BUDGET)
             deadline = str(call.deadline.total_seconds())
-            [[made]] = session.run(
-                CALL, *place, call.purpose, call.model, call.prompt_version, deadline, uuids(call.task_ids)
-            )
+            named = (call.purpose, call.model, call.prompt_version)
+            [[made]] = session.run(CALL, *place, *named, deadline, tasks, call.reason, str(call.tasks))
             return UUID(str(made))
 
         try:
             return self._database.transact(work)
-        except _WouldPass:
-            return None
+        except _WouldPass as exc:
+            return exc.why
 
-    def settle(self, call: UUID, usage: Usage, cost: int) -> None:
+    def settle(self, call: UUID, bill: Bill) -> None:
         """See ports.Budget."""
-        tokens = (str(usage.input), str(usage.output), str(usage.cache_read), str(usage.cache_write))
-        self._database.run(SETTLE, str(call), str(cost), *tokens)
+        used, saved = bill.usage, bill.saved
+        tokens = (used.input, used.output, used.cache_read, used.cache_write)
+        levers = (saved.model, saved.prompt, saved.pack, saved.batch)
+        latency = None if bill.latency is None else str(round(bill.latency.total_seconds() * 1000))
+        named = None if bill.request_id is None else plain(bill.request_id)
+        numbers = (bill.cost, *tokens, bill.baseline, *levers)
+        self._database.run(SETTLE, str(call), *(str(number) for number in numbers), latency, named)
 
     def void(self, call: UUID) -> None:
         """See ports.Budget."""
@@ -119,6 +150,10 @@ class PostgresBudget:
         """See ports.Budget."""
         self._database.run(ASSUME, str(call))
 
+    def differed(self, call: UUID, tasks: int) -> None:
+        """See ports.Budget."""
+        self._database.run(DIFFERED, str(call), str(tasks))
+
     def expire(self) -> int:
         """See ports.Budget."""
         [[expired]] = self._database.run(EXPIRE)
@@ -126,16 +161,31 @@ class PostgresBudget:
 
     def month(self, workspace: UUID) -> BudgetView:
         """See ports.Budget."""
-        _, cap = _caps(self._database.run(CAPS, str(workspace)))
-        [[month, spent, reserved]] = self._database.run(VIEW, str(workspace))
-        return BudgetView(month=month, cap=cap, spent=spent, reserved=reserved)
+        caps = _caps(self._database.run(CAPS, str(workspace)))
+        [[month]] = self._database.run(MONTH)
+        both, own = self._database.run(VIEW, str(workspace), month)
+        views = [
+            BudgetView(month=month[:7], cap=cap, spent=spent, reserved=reserved, at=_utc(at), of=of)
+            for cap, (spent, reserved, at), of in zip(caps, (both, own), OWNERS, strict=True)
+        ]
+        return min(reversed(views), key=lambda view: view.cap - view.spent - view.reserved)
 
 
 class _WouldPass(Exception):
-    """Takes the transaction back: a cap would be passed."""
+    """Takes the transaction back: a limit would be passed."""
+
+    def __init__(self, why: NotReserved) -> None:
+        """`why`: which."""
+        super().__init__(why.value)
+        self.why = why
+
+
+def _utc(at: object) -> datetime:
+    return datetime.fromisoformat(str(at)).astimezone(UTC)
 
 
 def _caps(rows: list[Row]) -> tuple[int, int]:
     """The installation's cap, and the workspace's: its own, or the same."""
-    values = [nanodollars(orjson.loads(row[0])) for row in rows] or [nanodollars(None)]
-    return values[0], values[-1]
+    found = {whole: nanodollars(orjson.loads(value)) for whole, value in rows}
+    installation = found.get(True, nanodollars(None))
+    return installation, found.get(False, installation)

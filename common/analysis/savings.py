@@ -1,0 +1,124 @@
+"""What a call cost, and what each lever saved of it against the naive one. Pure.
+
+The naive call is the strong model, each task in a call of its own, nothing cached, at once. From there the levers are
+taken one after another (model, prompt cache, pack, batch), each at its own price, so that what lies between the first
+price and the last is exactly the sum of what they saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Final, Literal
+
+from common.analysis.call import Call
+from common.analysis.prices import Prices, UnknownPriceError, schema_text, size_of
+from common.ports import Bill, Saved, Usage
+
+Lever = Literal["model", "prompt", "pack", "batch"]
+# A call that the naive way would not have made is what its lever costs: a stronger model asked because of a weaker one,
+# a pack asked again as a check.
+LEVER_OF: Final[Mapping[str, Lever]] = {"check": "pack", "cache_check": "pack"}
+
+
+def bill_of(
+    prices: Prices,
+    strong: str,
+    call: Call,
+    usage: Usage,
+    *,
+    batch: bool = False,
+    latency: timedelta | None = None,
+    request_id: str | None = None,
+) -> Bill:
+    """The bill of an answered call.
+
+    Args:
+        prices: what tokens cost.
+        strong: the model of the naive call; empty, or without a price: the call's own.
+        call: what was asked, of how many tasks and why.
+        usage: what was used, as the provider says.
+        batch: it was asked in the provider's batches, at half the price.
+        latency: from the request to its answer.
+        request_id: the provider's.
+
+    Errors: UnknownPriceError of the call's own model.
+    """
+    cost = prices.cost(call.model, usage, batch=batch)
+    if call.purpose == "generate":
+        baseline, saved = cost, Saved()
+    elif call.reason != "first":
+        baseline, saved = 0, Saved(**{LEVER_OF.get(call.reason, "model"): -cost})
+    else:
+        baseline, saved = _against_naive(prices, strong, call, usage, cost)
+    return Bill(usage=usage, cost=cost, baseline=baseline, saved=saved, latency=latency, request_id=request_id)
+
+
+def sum_of(bills: Sequence[Bill], request_id: str | None = None) -> Bill:
+    """One bill over the requests of a batch: tokens, cost, and what was saved."""
+    used = [bill.usage for bill in bills]
+    saved = [bill.saved for bill in bills]
+    return Bill(
+        usage=Usage(
+            input=sum(u.input for u in used),
+            output=sum(u.output for u in used),
+            cache_read=sum(u.cache_read for u in used),
+            cache_write=sum(u.cache_write for u in used),
+        ),
+        cost=sum(bill.cost for bill in bills),
+        baseline=sum(bill.baseline for bill in bills),
+        saved=Saved(
+            model=sum(s.model for s in saved),
+            prompt=sum(s.prompt for s in saved),
+            pack=sum(s.pack for s in saved),
+            batch=sum(s.batch for s in saved),
+        ),
+        request_id=request_id,
+    )
+
+
+def _against_naive(prices: Prices, strong: str, call: Call, usage: Usage, cost: int) -> tuple[int, Saved]:
+    """The naive price, and what each lever took off it, in order."""
+    alone, cached = list(_alone(call, usage)), list(_alone_cached(call, usage))
+    try:
+        naive = sum(prices.cost(strong or call.model, one) for one in alone)
+    except UnknownPriceError:
+        naive = sum(prices.cost(call.model, one) for one in alone)
+    own_model = sum(prices.cost(call.model, one) for one in alone)
+    own_cache = sum(prices.cost(call.model, one) for one in cached)
+    together = prices.cost(call.model, usage)
+    saved = Saved(
+        model=naive - own_model, prompt=own_model - own_cache, pack=own_cache - together, batch=together - cost
+    )
+    return naive, saved
+
+
+def _alone(call: Call, usage: Usage) -> Iterator[Usage]:
+    """What each task would have used in a call of its own, with nothing cached."""
+    shared = _shared(call, usage)
+    own = usage.input + usage.cache_read + usage.cache_write - shared
+    for mine, output in zip(_parts(own, call.tasks), _parts(usage.output, call.tasks), strict=True):
+        yield Usage(input=shared + mine, output=output)
+
+
+def _alone_cached(call: Call, usage: Usage) -> Iterator[Usage]:
+    """The same with the prompt cache as it was: what the first call wrote, the others of its pack would have read."""
+    cached = usage.cache_read + usage.cache_write
+    for first, one in enumerate(_alone(call, usage)):
+        read, written = (usage.cache_read, usage.cache_write) if first == 0 else (cached, 0)
+        yield Usage(input=one.input - cached, output=one.output, cache_read=read, cache_write=written)
+
+
+def _shared(call: Call, usage: Usage) -> int:
+    """Tokens of what each call repeats. Only that is cached; where nothing was, the bytes say how the input divides."""
+    cached = usage.cache_read + usage.cache_write
+    if cached:
+        return cached
+    system, content = size_of(call.system) + size_of(schema_text(call)), size_of(call.content)
+    return usage.input * system // max(system + content, 1)
+
+
+def _parts(whole: int, count: int) -> list[int]:
+    """A number in so many parts that are as equal as whole numbers can be."""
+    each, rest = divmod(whole, max(count, 1))
+    return [each + (number < rest) for number in range(max(count, 1))]
