@@ -19,6 +19,7 @@ from uuid import UUID
 
 import pytest
 
+from common.adapters.postgres.answers import PostgresAnswers
 from common.adapters.postgres.approvals import PostgresApprovals
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
@@ -47,6 +48,10 @@ ELAPSE = (
     "UPDATE tokens SET expires_at = expires_at - $1::interval RETURNING 1",
     "UPDATE idempotency_keys SET created_at = created_at - $1::interval RETURNING 1",
     "UPDATE calls SET deadline = deadline - $1::interval RETURNING 1",
+    (
+        "UPDATE analysis_cache SET created_at = created_at - $1::interval, hit_at = hit_at - $1::interval, "
+        "asked_until = asked_until - $1::interval RETURNING 1"
+    ),
 )
 
 
@@ -202,6 +207,7 @@ def ground_on(place: Place) -> Ground:
         workspace=PostgresWorkspace(place.app),
         people=people,
         budget=PostgresBudget(place.app),
+        answers=PostgresAnswers(place.app),
         reads=PostgresReads(place.app),
         home=home,
         neighbour=neighbour,

@@ -17,6 +17,7 @@ from common.core.lifecycle import Ask, Ended, NextStep, Transition, move
 from common.core.task import Effect, Event, OutcomeKind, Plan, Request, Risk, State, Step, Task, uuid7
 from common.ports import (
     Added,
+    Answers,
     Approvals,
     Begin,
     Begun,
@@ -71,6 +72,7 @@ class Ground:
     workspace: Workspace
     people: People
     budget: Budget
+    answers: Answers
     reads: Reads
     home: UUID
     neighbour: UUID  # another workspace

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.people import MemoryPeople
@@ -52,6 +53,7 @@ def over_memory() -> Ground:
         workspace=MemoryWorkspace(store),
         people=people,
         budget=MemoryBudget(store),
+        answers=MemoryAnswers(store),
         reads=MemoryReads(store),
         home=home,
         neighbour=neighbour,
