@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     pack_tasks: int = Field(default=10, ge=1, le=20)  # texts in one call
     pack_linger: float = Field(default=2, ge=0, le=3600)  # seconds that a text waits for others to share its call
     pack_checks: float = Field(default=0.02, ge=0, le=1)  # share of packs that are asked again, alone and permuted
+    cache: bool = True  # whether what an equal request was understood to mean is used again
     cache_checks: float = Field(default=0.01, ge=0, le=1)  # share of cache hits that are asked again
     escalate_below: float = Field(default=0.6, ge=0, le=1)  # confidence under which the strong model reads again
 
