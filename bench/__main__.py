@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from bench.claude import __main__ as claude
 from bench.runs import FULL, QUICK, run
 
 MILLION: Final = 1_000_000
@@ -20,6 +21,8 @@ INTERRUPTED: Final = 130
 
 def main(words: Sequence[str]) -> int:
     """Run it; 0 whatever the figures are: a busy machine is no failure. The report stands on stdout."""
+    if words[:1] == ["claude"]:
+        return claude.main(words[1:])
     parser = argparse.ArgumentParser(prog="aiw bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round of ours alone, a minute in all")
     parser.add_argument("--million", action="store_true", help="again with 1,000,000 finished tasks in the table")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.metered.asked import Asked
 
-_OBJECT: Final = re.compile(r"<task>\n(.*)\n</task>", re.DOTALL)
+_OBJECT: Final = re.compile(r"<tasks>\n(.*)\n</tasks>", re.DOTALL)
 _URL: Final = re.compile(r"https?://[^\s\"'<>]+[\w/]")
 STRONG: Final = ("claude-sonnet", "claude-opus")
 
@@ -49,15 +49,16 @@ class Knowledge:
         self._known = dict(known or {})
 
     def says(self, asked: Asked) -> str:
-        """The answer to a request: a plan where a schema is given, else a sentence."""
+        """The answer to a request: a plan for each task where a schema is given, else a sentence."""
         if asked.schema is None:
             return f"As you wish. ({asked.content[:60]})"
         strong = asked.model.startswith(STRONG)
         found = _OBJECT.search(asked.content)
         if found is None:
             return "I can only read tasks."
-        item: dict[str, Any] = json.loads(found.group(1))
-        return json.dumps(self.known(item).said(strong=strong), ensure_ascii=False)
+        items: list[dict[str, Any]] = json.loads(found.group(1))["items"]
+        answers = [{"nonce": item["nonce"], **self.known(item).said(strong=strong)} for item in items]
+        return json.dumps({"answers": answers}, ensure_ascii=False)
 
     def known(self, item: Mapping[str, Any]) -> Known:
         """What a task's text means."""

@@ -79,6 +79,7 @@ class Meter:
     """Counts, and keeps the bill. The caller holds a lock."""
 
     now: Callable[[], float]
+    keeps: bool = True  # whether there is a prompt cache at all
     batch_hits: float = 0.5  # share of a batch's requests that find the cache: "best effort", 30 to 98 % as documented
     rows: list[Row] = field(default_factory=list)
     _kept: dict[str, tuple[float, float]] = field(default_factory=dict)  # key: until, ttl
@@ -99,7 +100,7 @@ class Meter:
         writes: dict[str, float] = {}
         start = found
         for end, block in enumerate(asked.system, 1):
-            if block.cache_control is None or end <= start or sum(sizes[:end]) < CACHEABLE:
+            if not self.keeps or block.cache_control is None or end <= start or sum(sizes[:end]) < CACHEABLE:
                 continue
             ttl = block.cache_control.ttl
             used[f"written_{ttl}"] += sum(sizes[start:end])
