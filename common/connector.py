@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
 
+import uvloop
+
 from common.api import WakeAnswer
 from common.config import Settings
 from common.routes import FUNCTIONS, FunctionName
@@ -175,6 +177,8 @@ class Connector:
                 note("wakes_available", tries=failures)
                 failures = 0
             self._heard(kinds)
+            # Requests are begun before the stream is asked again: somebody may be waiting for them.
+            await asyncio.sleep(0)
 
     def _heard(self, kinds: frozenset[str] | None) -> None:
         if kinds is None:
@@ -251,7 +255,7 @@ async def serve(settings: Settings) -> None:
 def main() -> None:
     """The connector's process; returns after SIGTERM or SIGINT."""
     configure_logging()
-    asyncio.run(serve(Settings()))
+    uvloop.run(serve(Settings()))
 
 
 if __name__ == "__main__":

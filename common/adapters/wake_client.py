@@ -11,7 +11,7 @@ import contextlib
 import ssl
 import uuid
 from collections import deque
-from typing import Final
+from typing import Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -23,6 +23,9 @@ _CONNECT_TIMEOUT: Final = 5.0
 _IDLE: Final = 20.0  # seconds; servers close what is idle for longer (uvicorn after 5 s, nginx after 75 s)
 _ANSWER_MAX: Final = 65_536
 _JOINED: Final = 202
+
+_Place: TypeAlias = tuple[str, int, bool]
+"""Host, port, whether by TLS."""
 
 
 class WakeError(Exception):
@@ -62,8 +65,7 @@ class _Connection(asyncio.Protocol):
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -102,18 +104,18 @@ class WakeClient:
         """`function_url` holds {name}; `timeout`: seconds for a whole wake, more than a function's time budget."""
         self._template = function_url
         self._timeout = timeout
-        self._idle: dict[tuple[str, int, bool], deque[_Connection]] = {}
+        self._heads: dict[FunctionName, tuple[_Place, bytes]] = {}
+        self._idle: dict[_Place, deque[_Connection]] = {}
         self._open: set[_Connection] = set()
         self._tls: ssl.SSLContext | None = None
-        self._source = uuid.uuid4().hex[:12]
+        self._source = uuid.uuid4().hex[:12].encode()
         self._sent = 0
 
     async def post(self, function: FunctionName, kind: str) -> WakeAnswer | None:
         """Wake `function`, a CloudEvent of this type. None: it joined a running loop. WakeError, OSError: no answer."""
-        url = urlsplit(self._template.format(name=function))
-        secure = url.scheme == "https"
-        place = (url.hostname or "", url.port or (443 if secure else 80), secure)
-        head = self._head(url.netloc.rpartition("@")[2], url.path.rstrip("/") + "/", kind)
+        place, head = self._addressed(function)
+        self._sent += 1
+        head = b"%sce-id: %s-%d\r\nce-type: %s\r\n\r\n" % (head, self._source, self._sent, kind.encode("ascii"))
         try:
             async with asyncio.timeout(self._timeout):
                 status, body = await self._exchange(place, head)
@@ -135,15 +137,22 @@ class WakeClient:
         self._open.clear()
         self._idle.clear()
 
-    def _head(self, host: str, path: str, kind: str) -> bytes:
-        self._sent += 1
-        return (
-            f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\naccept: application/json\r\n"
-            f"ce-specversion: 1.0\r\nce-id: {self._source}-{self._sent}\r\nce-source: /aiw/connector\r\n"
-            f"ce-type: {kind}\r\n\r\n"
-        ).encode("ascii")
+    def _addressed(self, function: FunctionName) -> tuple[_Place, bytes]:
+        """Where to, and a head but for what differs from wake to wake."""
+        known = self._heads.get(function)
+        if known is None:
+            url = urlsplit(self._template.format(name=function))
+            secure = url.scheme == "https"
+            place = (url.hostname or "", url.port or (443 if secure else 80), secure)
+            host, path = url.netloc.rpartition("@")[2], url.path.rstrip("/") + "/"
+            head = (
+                f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\naccept: application/json\r\n"
+                "ce-specversion: 1.0\r\nce-source: /aiw/connector\r\n"
+            ).encode("ascii")
+            known = self._heads[function] = (place, head)
+        return known
 
-    async def _exchange(self, place: tuple[str, int, bool], head: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, place: _Place, head: bytes) -> tuple[int, bytes]:
         kept = self._kept(place)
         if kept is not None:
             # Closed by the far side while it lay idle: a wake may be sent twice, so simply once more on a new one.
@@ -151,7 +160,7 @@ class WakeClient:
                 return await self._on(kept, place, head)
         return await self._on(await self._connect(place), place, head)
 
-    async def _on(self, connection: _Connection, place: tuple[str, int, bool], head: bytes) -> tuple[int, bytes]:
+    async def _on(self, connection: _Connection, place: _Place, head: bytes) -> tuple[int, bytes]:
         try:
             answer = await connection.request(head)
         except BaseException:
@@ -165,7 +174,7 @@ class WakeClient:
             self._idle.setdefault(place, deque()).append(connection)
         return answer
 
-    def _kept(self, place: tuple[str, int, bool]) -> _Connection | None:
+    def _kept(self, place: _Place) -> _Connection | None:
         """The connection used last, if one is still good; the others fall idle and are closed."""
         kept = self._idle.get(place)
         oldest = asyncio.get_running_loop().time() - _IDLE
@@ -181,7 +190,7 @@ class WakeClient:
             self._open.discard(connection)
         return None
 
-    async def _connect(self, place: tuple[str, int, bool]) -> _Connection:
+    async def _connect(self, place: _Place) -> _Connection:
         host, port, secure = place
         if secure and self._tls is None:
             self._tls = ssl.create_default_context()
