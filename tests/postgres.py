@@ -21,8 +21,10 @@ import pytest
 
 from common.adapters.postgres.answers import PostgresAnswers
 from common.adapters.postgres.approvals import PostgresApprovals
+from common.adapters.postgres.batches import PostgresBatches
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
+from common.adapters.postgres.costs import PostgresCosts
 from common.adapters.postgres.migrations import migrate
 from common.adapters.postgres.people import PostgresPeople
 from common.adapters.postgres.queue import PostgresQueue
@@ -47,7 +49,10 @@ ELAPSE = (
     "UPDATE step_attempts SET begun_at = begun_at - $1::interval, must_end_by = must_end_by - $1::interval RETURNING 1",
     "UPDATE tokens SET expires_at = expires_at - $1::interval RETURNING 1",
     "UPDATE idempotency_keys SET created_at = created_at - $1::interval RETURNING 1",
-    "UPDATE calls SET deadline = deadline - $1::interval RETURNING 1",
+    (
+        "UPDATE calls SET deadline = deadline - $1::interval, created_at = created_at - $1::interval, "
+        "poll_at = poll_at - $1::interval RETURNING 1"
+    ),
     (
         "UPDATE analysis_cache SET created_at = created_at - $1::interval, hit_at = hit_at - $1::interval, "
         "asked_until = asked_until - $1::interval RETURNING 1"
@@ -207,6 +212,8 @@ def ground_on(place: Place) -> Ground:
         workspace=PostgresWorkspace(place.app),
         people=people,
         budget=PostgresBudget(place.app),
+        costs=PostgresCosts(place.app),
+        batches=PostgresBatches(place.app),
         answers=PostgresAnswers(place.app),
         reads=PostgresReads(place.app),
         home=home,

@@ -53,7 +53,7 @@ RULES: Final = (
     _rule("replanned", {RU}, {R}, "not done, permanent, and there is text and a model to ask"),
     _rule("succeeded", {RU}, {S}, "last step done"),
     _rule("gave_up", {RU}, {M}, "attempts or replans spent, effect unknown, not installed, too large, or deadline"),
-    _rule("released", {AN}, {R}, "drain; costs no attempt"),
+    _rule("released", {AN}, {R}, "drain, or a batch without an answer; costs no attempt"),
     _rule("released", {RU}, {Q}, "drain; costs no attempt"),
     _rule("lease_lost", {AN}, {R, M}, "rescue; costs an attempt", costs=True),
     _rule("lease_lost", {RU}, {Q, M}, "rescue; costs an attempt; an open non-idempotent attempt: manual", costs=True),
@@ -175,7 +175,7 @@ def move(  # noqa: PLR0913 - the one constructor: what a transition may carry is
     rule = rule_for(kind, task.state, target)
     if (check_in is None) != (target in TERMINAL):
         raise IllegalTransition(kind, task.state, target)
-    leased = task.state in {AN, RU}
+    leased = task.state is RU or (task.state is AN and task.batch is None)
     closes = (
         target in TERMINAL
         or kind in {"approval_expired", "reanalyzed", "replanned"}

@@ -6,7 +6,9 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
+from common.ports.batches import ANSWER_IN, Asked, Batch, Batches, Member, NotOpened, custom_id
 from common.ports.budget import Bill, Budget, BudgetView, CallRequest, NotReserved, Saved, Usage
+from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
 from common.ports.people import People, Person, Principal, Role, TokenRow
 from common.ports.process import WAKE_KINDS, Clock, Notifier, wakes_of
@@ -15,6 +17,7 @@ from common.ports.reads import Depth, EventRecord, QueueView, Reads, TaskFilter,
 from common.ports.workspace import SettingRow, Workspace
 
 __all__ = [
+    "ANSWER_IN",
     "WAKE_KINDS",
     "AddRefused",
     "Added",
@@ -23,14 +26,19 @@ __all__ = [
     "Answers",
     "Approval",
     "Approvals",
+    "Asked",
     "Asking",
+    "Batch",
+    "Batches",
     "Begin",
     "Begun",
     "Bill",
     "Budget",
     "BudgetView",
     "CallRequest",
+    "CallSum",
     "Clock",
+    "Costs",
     "Decided",
     "Decision",
     "Depth",
@@ -41,10 +49,14 @@ __all__ = [
     "HttpFailure",
     "HttpRequest",
     "HttpResponse",
+    "KindCost",
     "Learned",
+    "Member",
+    "MonthCosts",
     "NewTask",
     "NotAnswered",
     "NotBegun",
+    "NotOpened",
     "NotReserved",
     "Notice",
     "Notifier",
@@ -68,5 +80,6 @@ __all__ = [
     "Use",
     "Verdict",
     "Workspace",
+    "custom_id",
     "wakes_of",
 ]

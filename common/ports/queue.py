@@ -138,7 +138,7 @@ class Queue(Protocol):
         """
 
     def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
-        """Ask that a running or analyzing task be cancelled once no attempt is open. False in any other state."""
+        """Ask that a task under a lease be cancelled once no attempt is open. False of any other."""
 
     def due(self, limit: int) -> list[Task]:
         """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.

@@ -227,7 +227,7 @@ def _cancelled(task: Task, note: str | None, who: Principal, wired: Wired) -> bo
     if task.state in TERMINAL:
         raise IllegalTransition("cancelled", task.state)
     actor = f"person:{who.person}"
-    if task.state in LEASED:
+    if task.state in LEASED and task.batch is None:
         return wired.queue.request_cancel(who.workspace, task.id, note, actor)
     change = move(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(note=note))
     if task.id not in wired.queue.apply([change]):

@@ -19,9 +19,11 @@ from common.ports import (
     Added,
     Answers,
     Approvals,
+    Batches,
     Begin,
     Begun,
     Budget,
+    Costs,
     Decision,
     NewTask,
     NotBegun,
@@ -72,6 +74,8 @@ class Ground:
     workspace: Workspace
     people: People
     budget: Budget
+    costs: Costs
+    batches: Batches
     answers: Answers
     reads: Reads
     home: UUID
@@ -108,6 +112,7 @@ class Ground:
         plan: Plan | None = None,
         by: Member | None = None,
         priority: int = 5,
+        economy: bool = False,
         **request: Any,
     ) -> NewTask:
         """A task about to exist, with the approval that it needs."""
@@ -126,6 +131,7 @@ class Ground:
             priority=priority,
             target=target,
             actor=f"person:{who.id}",
+            economy=economy,
             plan=plan,
             ask=ask,
         )

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
+from common.adapters.memory.batches import MemoryBatches
 from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.costs import MemoryCosts
 from common.adapters.memory.people import MemoryPeople
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.reads import MemoryReads
@@ -53,6 +55,8 @@ def over_memory() -> Ground:
         workspace=MemoryWorkspace(store),
         people=people,
         budget=MemoryBudget(store),
+        costs=MemoryCosts(store),
+        batches=MemoryBatches(store),
         answers=MemoryAnswers(store),
         reads=MemoryReads(store),
         home=home,

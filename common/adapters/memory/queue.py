@@ -123,7 +123,7 @@ class MemoryQueue(MemoryGate, MemoryApply):
         """See Queue."""
         with self.store.commit() as now:
             row = self.store.tasks.get(task)
-            if row is None or row.workspace != workspace or row.state not in LEASED:
+            if row is None or row.workspace != workspace or row.state not in LEASED or row.batch is not None:
                 return False
             if row.cancel_requested_at is None:
                 row.cancel_requested_at, row.cancel_requested_by, row.cancel_note = now, actor, note

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from common.core.task import Attempt, Effect, Failure, Json, OutcomeKind, Plan, Request, State, Task
-from common.ports import Bill, Decided, Role
+from common.ports import Asked, Bill, Decided, Role
 
 TokenKind = Literal["api", "session", "sign_in_code"]
 GRACE: Final = timedelta(seconds=5)  # an attempt's end may be this late before anybody else may speak for it
@@ -218,3 +218,16 @@ class CallEntry:
     def held(self) -> int:
         """What it takes from the month: its worst case until its cost is known."""
         return self.reserved if self.state == "reserved" else self.cost
+
+
+@dataclass(slots=True)
+class BatchEntry:
+    """Those columns of `calls` that only a provider's batch has."""
+
+    key: str
+    asked: tuple[Asked, ...]
+    of: UUID
+    poll_at: datetime
+    provider_id: str | None = None
+    certain: bool = False
+    not_ours: tuple[str, ...] = ()

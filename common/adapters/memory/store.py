@@ -15,6 +15,7 @@ from uuid import UUID
 
 from common.adapters.memory.rows import (
     ApprovalRow,
+    BatchEntry,
     BudgetEntry,
     CallEntry,
     KeyEntry,
@@ -50,6 +51,7 @@ class MemoryStore:
         self.keys: dict[tuple[UUID, UUID, str, str], KeyEntry] = {}
         self.budgets: dict[tuple[UUID | None, str], BudgetEntry] = {}  # None: the installation
         self.calls: dict[UUID, CallEntry] = {}
+        self.batches: dict[UUID, BatchEntry] = {}  # by call
 
     @property
     def now(self) -> datetime:

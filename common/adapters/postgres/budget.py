@@ -106,30 +106,9 @@ class PostgresBudget:
 
     def reserve(self, call: CallRequest) -> UUID | NotReserved:
         """See ports.Budget."""
-
-        def work(session: Session) -> UUID:
-            tasks = uuids(call.task_ids)
-            if call.cap is not None:
-                session.run(LOCK_TASKS, tasks)
-            installation, own = _caps(session.run(CAPS, str(call.workspace)))
-            [[month]] = session.run(MONTH)
-            session.run(ROWS, str(call.workspace), month, str(installation), str(own))
-            months = session.run(LOCK, str(call.workspace), month)
-            if call.cap is not None:
-                [[booked]] = session.run(BOOKED, tasks, call.purpose)
-                if booked + call.reserve > call.cap:
-                    raise _WouldPass(NotReserved.COST_CAP)
-            place = (str(call.workspace), month, str(call.reserve))
-            if len(session.run(RESERVE, *place)) != len(months):
-                raise _WouldPass(NotReserved.OVER_BUDGET)
-            deadline = str(call.deadline.total_seconds())
-            named = (call.purpose, call.model, call.prompt_version)
-            [[made]] = session.run(CALL, *place, *named, deadline, tasks, call.reason, str(call.tasks))
-            return UUID(str(made))
-
         try:
-            return self._database.transact(work)
-        except _WouldPass as exc:
+            return self._database.transact(lambda session: reserve_in(session, call))
+        except WouldPass as exc:
             return exc.why
 
     def settle(self, call: UUID, bill: Bill) -> None:
@@ -171,13 +150,35 @@ class PostgresBudget:
         return min(reversed(views), key=lambda view: view.cap - view.spent - view.reserved)
 
 
-class _WouldPass(Exception):
+class WouldPass(Exception):
     """Takes the transaction back: a limit would be passed."""
 
     def __init__(self, why: NotReserved) -> None:
         """`why`: which."""
         super().__init__(why.value)
         self.why = why
+
+
+def reserve_in(session: Session, call: CallRequest) -> UUID:
+    """The call's row within a transaction that has more to say of it. WouldPass."""
+    tasks = uuids(call.task_ids)
+    if call.cap is not None:
+        session.run(LOCK_TASKS, tasks)
+    installation, own = _caps(session.run(CAPS, str(call.workspace)))
+    [[month]] = session.run(MONTH)
+    session.run(ROWS, str(call.workspace), month, str(installation), str(own))
+    months = session.run(LOCK, str(call.workspace), month)
+    if call.cap is not None:
+        [[booked]] = session.run(BOOKED, tasks, call.purpose)
+        if booked + call.reserve > call.cap:
+            raise WouldPass(NotReserved.COST_CAP)
+    place = (str(call.workspace), month, str(call.reserve))
+    if len(session.run(RESERVE, *place)) != len(months):
+        raise WouldPass(NotReserved.OVER_BUDGET)
+    deadline = str(call.deadline.total_seconds())
+    named = (call.purpose, call.model, call.prompt_version)
+    [[made]] = session.run(CALL, *place, *named, deadline, tasks, call.reason, str(call.tasks))
+    return UUID(str(made))
 
 
 def _utc(at: object) -> datetime:

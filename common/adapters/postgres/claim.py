@@ -113,7 +113,7 @@ GET: Final = TASKS.format(chosen="SELECT id FROM tasks WHERE workspace = $1::uui
 REQUEST_CANCEL: Final = """
 UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
     cancel_requested_by = coalesce(cancel_requested_by, $3), cancel_note = coalesce(cancel_note, $4)
-WHERE workspace = $1::uuid AND id = $2::uuid AND state IN ('running', 'analyzing') RETURNING id"""
+WHERE workspace = $1::uuid AND id = $2::uuid AND state IN ('running', 'analyzing') AND batch IS NULL RETURNING id"""
 
 
 def claim(database: Database, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:

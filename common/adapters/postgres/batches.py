@@ -1,0 +1,154 @@
+"""Batches on record: calls whose requests are stored before they are sent, so that any replica can collect them."""
+
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from common.adapters.postgres.budget import WouldPass, reserve_in
+from common.adapters.postgres.connection import Database, DataError, Session
+from common.adapters.postgres.documents import document
+from common.adapters.postgres.rows import TASKS, joined, tasks_from
+from common.core.task import Task
+from common.ports import ANSWER_IN, Asked, Batch, CallRequest, NotOpened, NotReserved
+
+ONE_UNANSWERED: Final = "calls_one_unanswered"
+
+IS_FREE: Final = """
+SELECT NOT EXISTS (SELECT FROM calls WHERE api_key_fingerprint = $1 AND requests IS NOT NULL
+    AND provider_batch_id IS NULL AND state = 'reserved')"""
+
+# The unique index refuses a second one that is without an answer, whoever opens it.
+OPEN: Final = """
+UPDATE calls SET requests = ($2::jsonb || jsonb_build_object('of', id))::json, api_key_fingerprint = $3,
+    poll_at = clock_timestamp() + $4::float8 * interval '1 s'
+WHERE id = $1::uuid RETURNING 1"""
+
+NAME: Final = """
+WITH held AS MATERIALIZED (
+    SELECT id, provider_batch_id AS before, requests::jsonb AS said FROM calls
+    WHERE id = $1::uuid AND state = 'reserved' AND requests IS NOT NULL FOR NO KEY UPDATE
+)
+UPDATE calls c SET provider_batch_id = $2, poll_at = clock_timestamp() + interval '1 min',
+    requests = (h.said || jsonb_build_object(
+        'certain', $3::boolean OR (h.said ->> 'certain')::boolean,
+        'not_ours', (h.said -> 'not_ours') || CASE WHEN h.before <> $2 THEN to_jsonb(h.before) ELSE '[]' END))::json
+FROM held h WHERE c.id = h.id AND (h.before = $2 OR NOT (h.said ->> 'certain')::boolean) RETURNING 1"""
+
+# The months in the order in which every call locks them (adapters/postgres/budget.py).
+ORPHAN: Final = """
+WITH made AS MATERIALIZED (
+    INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, deadline, reason, tasks, created_at,
+        requests, api_key_fingerprint, provider_batch_id, poll_at)
+    SELECT workspace, month, purpose, model, prompt_version, 1, deadline, 'orphan', 0, created_at,
+        (requests::jsonb || jsonb_build_object('certain', $3::boolean, 'not_ours', '[]'::jsonb))::json,
+        api_key_fingerprint, $2, clock_timestamp()
+    FROM calls WHERE id = $1::uuid AND requests IS NOT NULL
+    ON CONFLICT (provider_batch_id) DO NOTHING RETURNING workspace, month
+), held AS MATERIALIZED (
+    SELECT b.workspace, b.month FROM budgets b JOIN made m ON m.month = b.month
+    WHERE b.workspace = m.workspace OR b.workspace IS NULL
+    ORDER BY b.workspace NULLS FIRST FOR NO KEY UPDATE OF b
+), booked AS (
+    UPDATE budgets b SET reserved = b.reserved + 1 FROM held h
+    WHERE h.month = b.month AND h.workspace IS NOT DISTINCT FROM b.workspace
+) SELECT count(*) FROM made"""
+
+KNOWN: Final = "SELECT provider_batch_id FROM calls WHERE provider_batch_id = ANY ($1::text[])"
+
+BATCH: Final = """json_build_object(
+    'id', c.id, 'workspace', c.workspace, 'model', c.model, 'prompt_version', c.prompt_version, 'reason', c.reason,
+    'asked', c.requests -> 'asked', 'of', c.requests -> 'of', 'key', c.api_key_fingerprint,
+    'provider_id', c.provider_batch_id, 'certain', c.requests -> 'certain', 'not_ours', c.requests -> 'not_ours',
+    'reserved', c.reserved, 'opened_at', c.created_at,
+    'age', extract(epoch FROM clock_timestamp() - c.created_at))::text"""
+
+# Looking takes the batch off the list for a while: two replicas seldom ask for the same, and it does no harm.
+DUE: Final = f"""
+UPDATE calls c SET poll_at = clock_timestamp()
+    + greatest(interval '1 min', least(interval '5 min', (clock_timestamp() - c.created_at) / 10))
+FROM (
+    SELECT id FROM calls WHERE requests IS NOT NULL AND state = 'reserved' AND poll_at <= clock_timestamp()
+    ORDER BY poll_at LIMIT $1::int FOR NO KEY UPDATE SKIP LOCKED
+) d WHERE c.id = d.id RETURNING {BATCH}"""
+
+NEXT_DUE: Final = """
+SELECT extract(epoch FROM min(poll_at) - clock_timestamp())::float8 FROM calls
+WHERE requests IS NOT NULL AND state = 'reserved'"""
+
+PARKED: Final = TASKS.format(chosen="SELECT id FROM tasks WHERE batch = $1::uuid ORDER BY id LIMIT $2::int")
+
+_BATCHES: Final = TypeAdapter(list[Batch])
+
+
+class PostgresBatches:
+    """`ports.Batches`."""
+
+    def __init__(self, database: Database) -> None:
+        """`database`: as `aiw_app`."""
+        self._database = database
+
+    def is_free(self, key: str) -> bool:
+        """See ports.Batches."""
+        [[free]] = self._database.run(IS_FREE, key)
+        return bool(free)
+
+    def open(self, call: CallRequest, key: str, asked: Sequence[Asked]) -> UUID | NotReserved | NotOpened:
+        """See ports.Batches."""
+        members = [[{"task": m.task, "nonce": m.nonce} for m in request] for request in asked]
+        requests = document({"asked": members, "certain": False, "not_ours": []})
+
+        def work(session: Session) -> UUID:
+            made = reserve_in(session, call)
+            session.run(OPEN, str(made), requests, key, str(ANSWER_IN.total_seconds()))
+            return made
+
+        try:
+            return self._database.transact(work)
+        except WouldPass as exc:
+            return exc.why
+        except DataError as exc:
+            if exc.constraint != ONE_UNANSWERED:
+                raise
+            return NotOpened.UNANSWERED
+
+    def name(self, batch: UUID, provider_id: str, *, certain: bool) -> bool:
+        """See ports.Batches."""
+        try:
+            return bool(self._database.run(NAME, str(batch), provider_id, str(certain)))
+        except DataError:  # the id is another's
+            return False
+
+    def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
+        """See ports.Batches."""
+        [[made]] = self._database.run(ORPHAN, str(of), provider_id, str(certain))
+        return bool(made)
+
+    def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
+        """See ports.Batches."""
+        return frozenset(row[0] for row in self._database.run(KNOWN, _texts(provider_ids)))
+
+    def due(self, limit: int) -> list[Batch]:
+        """See ports.Batches."""
+        return _BATCHES.validate_json(joined(self._database.run(DUE, str(limit))))
+
+    def next_due(self) -> timedelta | None:
+        """See ports.Batches."""
+        [[seconds]] = self._database.run(NEXT_DUE)
+        return None if seconds is None else timedelta(seconds=max(0.0, seconds))
+
+    def parked(self, batch: UUID, limit: int = 1000) -> list[Task]:
+        """See ports.Batches."""
+        return tasks_from(self._database.run(PARKED, str(batch), str(limit)))
+
+
+def _texts(values: Sequence[str]) -> str:
+    """The text of a PostgreSQL array; what is in it came from outside."""
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return "{" + ",".join(quoted) + "}"

@@ -1,0 +1,103 @@
+"""Batches that a provider answers within hours, at half the price: on record before they are sent, until booked.
+
+A batch is a call (`Budget` settles it, voids it, or assumes it billed) that is asked for many tasks at once. Its row is
+committed before the request, so that no answer is lost with the process that waited for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from common.core.task import Task
+from common.ports.budget import CallRequest, NotReserved
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A task within a request, and the nonce under which alone its answer counts (I12)."""
+
+    task: UUID
+    nonce: str
+
+
+Asked = tuple[Member, ...]  # the tasks of one request, in the order in which it names them
+
+
+class NotOpened(StrEnum):
+    """Why nothing was put on record, though there is money."""
+
+    UNANSWERED = "unanswered"  # of two without an answer under one API key nobody could tell which batch is whose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch that is not booked yet. `asked[n]` has the custom id `custom_id(n)`."""
+
+    id: UUID  # the call's
+    workspace: UUID
+    model: str
+    prompt_version: str
+    reason: str
+    asked: tuple[Asked, ...]
+    of: UUID  # the call whose request it came of: itself, but for an orphan
+    key: str  # fingerprint of the API key that asked
+    provider_id: str | None = None  # None: nobody knows yet whether there is one
+    certain: bool = False  # it is ours; else only time and count say so, until its custom ids are seen
+    not_ours: tuple[str, ...] = ()  # provider's ids that turned out to be others'
+    reserved: int  # nanodollars
+    opened_at: datetime  # PostgreSQL's clock
+    age: timedelta
+
+    def custom_id(self, number: int) -> str:
+        """Of the request with this number."""
+        return custom_id(self.of, number)
+
+
+def custom_id(call: UUID, number: int) -> str:
+    """What the provider is to call a request; 64 characters of [a-zA-Z0-9_-] at most."""
+    return f"{call.hex}_{number}"
+
+
+class Batches(Protocol):
+    """Batches on record. A method is one commit."""
+
+    def is_free(self, key: str) -> bool:
+        """Whether no batch of this API key's fingerprint is without an answer: only then one may be opened."""
+
+    def open(self, call: CallRequest, key: str, asked: Sequence[Asked]) -> UUID | NotReserved | NotOpened:
+        """Put on record, with the worst case reserved as by `Budget.reserve` (I7), that it is about to be sent.
+
+        The call's id. First looked at when its `deadline` for an answer to the request, `ANSWER_IN`, has passed.
+        """
+
+    def name(self, batch: UUID, provider_id: str, *, certain: bool) -> bool:
+        """The provider's id is known, in place of one that was not certain and is remembered as `not_ours`.
+
+        False, and nothing written: it is not open any more, is certain of another id, or another batch has this one.
+        """
+
+    def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
+        """One more batch may have come of this call's request: it is on record, and booked when its cost is known.
+
+        All but nothing is reserved: it was sent already. False: the id is on record.
+        """
+
+    def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the ids that are on record."""
+
+    def due(self, limit: int) -> list[Batch]:
+        """Those to be looked at now, each once in a tenth of its age (a minute at least, five at most)."""
+
+    def next_due(self) -> timedelta | None:
+        """How long until the next is to be looked at; None: there is none."""
+
+    def parked(self, batch: UUID, limit: int = 1000) -> list[Task]:
+        """Tasks that wait for it, without a lease."""
+
+
+ANSWER_IN = timedelta(minutes=3)  # a request to make a batch has its answer by then, or nobody waits for it any more

@@ -1,0 +1,267 @@
+"""Batches: on record before they are sent, one unanswered at a time, collected by whoever comes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID
+
+from common.core.after_analysis import after_batch, parked
+from common.core.lifecycle import move
+from common.core.task import State, Task
+from common.ports import (
+    ANSWER_IN,
+    Asked,
+    Batch,
+    Bill,
+    CallRequest,
+    Member,
+    NotOpened,
+    NotReserved,
+    Saved,
+    Usage,
+    custom_id,
+)  # fmt: skip
+from tests.contract.ground import Ground, fresh_id
+
+CENT = 10_000_000
+KEY = "0123456789abcdef"
+MINUTE = timedelta(minutes=1)
+LATER = ANSWER_IN + timedelta(seconds=1)
+
+
+def request(ground: Ground, amount: int = CENT, tasks: tuple[UUID, ...] = ()) -> CallRequest:
+    """A batch about to be sent."""
+    return CallRequest(
+        workspace=ground.home, purpose="analysis", model="small", prompt_version="1", reserve=amount,
+        task_ids=tasks, tasks=len(tasks), deadline=timedelta(days=7),
+    )  # fmt: skip
+
+
+def opened(ground: Ground, *asked: Asked, key: str = KEY, amount: int = CENT) -> UUID:
+    """A batch on record."""
+    made = ground.batches.open(request(ground, amount, tuple(m.task for a in asked for m in a)), key, asked)
+    assert isinstance(made, UUID), made
+    return made
+
+
+def asking(*tasks: UUID) -> Asked:
+    """One request."""
+    return tuple(Member(task, f"n{number}") for number, task in enumerate(tasks))
+
+
+def only(found: list[Batch]) -> Batch:
+    """The one that is due."""
+    [batch] = found
+    return batch
+
+
+def waiting(ground: Ground, batch: UUID) -> Task:
+    """A task that is parked on it."""
+    held = ground.claimed(ground.submit(State.RECEIVED, economy=True))
+    assert ground.apply(parked(held, batch, "analyze"))
+    return ground.get(held.id)
+
+
+def seen(ground: Ground) -> tuple[int, int]:
+    """Spent and reserved this month."""
+    month = ground.budget.month(ground.home)
+    return month.spent, month.reserved
+
+
+def test_a_batch_is_on_record_before_it_is_sent(ground: Ground) -> None:
+    """I7: its worst case is reserved, and who asks what is stored, whatever becomes of the process."""
+    tasks = (fresh_id(), fresh_id(), fresh_id())
+    batch = opened(ground, asking(*tasks[:2]), asking(tasks[2]))
+    assert seen(ground) == (0, CENT)
+    assert ground.batches.due(10) == []
+    ground.elapse(LATER)
+    found = only(ground.batches.due(10))
+    assert (found.id, found.of, found.key, found.workspace) == (batch, batch, KEY, ground.home)
+    assert (found.provider_id, found.certain, found.not_ours, found.reserved) == (None, False, (), CENT)
+    assert found.asked == (asking(*tasks[:2]), asking(tasks[2]))
+    assert (found.model, found.prompt_version, found.reason) == ("small", "1", "first")
+    assert ANSWER_IN < found.age < ANSWER_IN + MINUTE
+    assert found.custom_id(1) == custom_id(batch, 1) == f"{batch.hex}_1"
+
+
+def test_a_batch_that_would_pass_the_limit_is_not_opened(ground: Ground) -> None:
+    """I7: reserved + spent stays within the month's limit, for batches as for calls."""
+    cap = ground.budget.month(ground.home).cap
+    assert ground.batches.open(request(ground, cap + 1), KEY, [asking(fresh_id())]) is NotReserved.OVER_BUDGET
+    assert ground.batches.is_free(KEY)
+    assert seen(ground) == (0, 0)
+
+
+def test_one_unanswered_batch_a_key(ground: Ground) -> None:
+    """I7: of two without an answer nobody could tell which is whose; another key has its own."""
+    batch = opened(ground, asking(fresh_id()))
+    assert not ground.batches.is_free(KEY)
+    assert ground.batches.open(request(ground), KEY, [asking(fresh_id())]) is NotOpened.UNANSWERED
+    assert seen(ground) == (0, CENT)
+    opened(ground, asking(fresh_id()), key="another")
+    assert ground.batches.name(batch, "msgbatch_1", certain=True)
+    assert ground.batches.is_free(KEY)
+    opened(ground, asking(fresh_id()))
+
+
+def test_of_many_that_open_at_once_one_does(ground: Ground) -> None:
+    """I7: the database refuses the second, whoever looked before."""
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: ground.batches.open(request(ground), KEY, [asking(fresh_id())]), range(16)))
+    assert sum(isinstance(m, UUID) for m in made) == 1
+    assert sum(m is NotOpened.UNANSWERED for m in made) == 15
+    assert seen(ground) == (0, CENT)
+
+
+def test_what_is_booked_is_no_longer_looked_at(ground: Ground) -> None:
+    """I7: settled once; what was reserved beyond the cost is given back, and its key is free."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(batch, "msgbatch_1", certain=True)
+    ground.budget.settle(batch, Bill(usage=Usage(), cost=7, saved=Saved(batch=7), baseline=14))
+    ground.budget.settle(batch, Bill(usage=Usage(), cost=7))
+    ground.elapse(timedelta(hours=1))
+    assert ground.batches.due(10) == []
+    assert ground.batches.next_due() is None
+    assert seen(ground) == (7, 0)
+    assert not ground.batches.name(batch, "msgbatch_2", certain=True)
+
+
+def test_a_batch_is_looked_at_by_one_replica_at_a_time(ground: Ground) -> None:
+    """Looking takes it off the list for a tenth of its age, within a minute and five."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(batch, "msgbatch_1", certain=True)
+    ground.elapse(MINUTE)
+    assert only(ground.batches.due(10)).provider_id == "msgbatch_1"
+    assert ground.batches.due(10) == []
+    soon = ground.batches.next_due()
+    assert soon is not None
+    assert timedelta(seconds=50) < soon <= MINUTE
+    ground.elapse(timedelta(hours=2))
+    assert only(ground.batches.due(10)).certain
+    ground.elapse(timedelta(minutes=4))
+    assert ground.batches.due(10) == []
+    ground.elapse(timedelta(minutes=2))
+    assert only(ground.batches.due(10)).id == batch
+
+
+def test_what_is_not_certain_gives_way(ground: Ground) -> None:
+    """An id that time and count alone spoke for is replaced, and remembered as another's; a certain one stays."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(batch, "msgbatch_theirs", certain=False)
+    assert ground.batches.name(batch, "msgbatch_ours", certain=True)
+    assert not ground.batches.name(batch, "msgbatch_third", certain=True)
+    ground.elapse(timedelta(minutes=2))
+    found = only(ground.batches.due(10))
+    assert (found.provider_id, found.certain, found.not_ours) == ("msgbatch_ours", True, ("msgbatch_theirs",))
+
+
+def test_a_providers_batch_is_of_one_call(ground: Ground) -> None:
+    """I7: what one call collects no other books."""
+    first = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(first, "msgbatch_1", certain=True)
+    second = opened(ground, asking(fresh_id()))
+    assert not ground.batches.name(second, "msgbatch_1", certain=False)
+    assert ground.batches.known(["msgbatch_1", 'msg"\\batch', "msgbatch_2"]) == {"msgbatch_1"}
+
+
+def test_an_orphan_is_on_record_beside_its_call(ground: Ground) -> None:
+    """I7: what came of a request twice is booked twice, even of a call that was thought not to have been made."""
+    task = fresh_id()
+    batch = opened(ground, asking(task))
+    ground.budget.void(batch)
+    assert ground.batches.orphan(batch, "msgbatch_late", certain=True)
+    assert not ground.batches.orphan(batch, "msgbatch_late", certain=True)
+    found = only(ground.batches.due(10))
+    assert found.id != batch
+    assert (found.of, found.asked, found.certain, found.reason) == (batch, (asking(task),), True, "orphan")
+    assert found.custom_id(0) == custom_id(batch, 0)
+    assert seen(ground) == (0, 1)
+    ground.budget.settle(found.id, Bill(usage=Usage(output=9), cost=500))
+    assert seen(ground) == (500, 0)
+
+
+def test_a_batch_that_is_never_answered_is_assumed_billed(ground: Ground) -> None:
+    """I7: nobody knows what it cost, so it is booked in full once its results would be of no use."""
+    opened(ground, asking(fresh_id()))
+    ground.elapse(timedelta(days=8))
+    assert ground.budget.expire() == 1
+    assert ground.batches.due(10) == []
+    assert seen(ground) == (CENT, 0)
+
+
+def test_a_parked_task_has_no_lease(ground: Ground) -> None:
+    """I3, I9: nobody holds it, nobody claims it, and it is looked at again at a named time."""
+    batch = opened(ground, asking(fresh_id()))
+    task = waiting(ground, batch)
+    assert (task.state, task.batch, task.economy, task.waiting_for) == (State.ANALYZING, batch, True, "provider")
+    assert [t.id for t in ground.batches.parked(batch)] == [task.id]
+    assert ground.kinds(task) == ["submitted", "analysis_started", "batched"]
+    ground.elapse(timedelta(hours=24))
+    assert task.id not in ground.due_ids()
+    assert ground.queue.claim(State.RECEIVED, "w", 10, MINUTE) == []
+    ground.elapse(timedelta(hours=2))
+    assert task.id in ground.due_ids()
+    assert ground.apply(after_batch(ground.get(task.id), "schedule", only_if_due=True))
+    now = ground.get(task.id)
+    assert (now.state, now.batch, now.economy, now.attempts) == (State.RECEIVED, None, False, 0)
+    assert ground.batches.parked(batch) == []
+
+
+def test_a_parked_task_waits_no_longer_than_its_deadline_allows(ground: Ground) -> None:
+    """I9: with a deadline it is looked at while a direct reading is still in time."""
+    batch = opened(ground, asking(fresh_id()))
+    held = ground.claimed(ground.submit(State.RECEIVED, economy=True, deadline=ground.now() + timedelta(hours=3)))
+    assert ground.apply(parked(held, batch, "analyze"))
+    ground.elapse(timedelta(hours=2, minutes=30))
+    assert held.id not in ground.due_ids()
+    ground.elapse(timedelta(minutes=20))
+    assert held.id in ground.due_ids()
+
+
+def test_an_answer_that_comes_late_moves_nothing(ground: Ground) -> None:
+    """I3: a task that was rescued, cancelled or taken up meanwhile is not the batch's any more."""
+    batch = opened(ground, asking(fresh_id()))
+    task = waiting(ground, batch)
+    late = move(task, "analysis_failed", State.MANUAL, timedelta(hours=1), "analyze")
+    assert ground.apply(after_batch(task, "schedule"))
+    assert not ground.apply(late)
+    again = ground.claimed(ground.get(task.id))
+    assert again.lease_no == task.lease_no + 1
+    assert not ground.apply(late)
+    assert ground.apply(parked(again, batch, "analyze"))
+    assert not ground.apply(late)
+
+
+def test_a_parked_task_is_cancelled_at_once(ground: Ground) -> None:
+    """A request would wait for a lease holder that there is not: it is refused, and the transition is applied."""
+    batch = opened(ground, asking(fresh_id()))
+    task = waiting(ground, batch)
+    assert not ground.queue.request_cancel(ground.home, task.id, None, "person")
+    assert ground.apply(move(task, "cancelled", State.CANCELLED, None, "person"))
+    assert not ground.apply(move(task, "cancelled", State.CANCELLED, None, "person"))
+
+
+def test_a_cancel_that_came_before_parking_is_carried_out(ground: Ground) -> None:
+    """Asked for while a worker had it, it is due at once, and maintenance cancels it."""
+    batch = opened(ground, asking(fresh_id()))
+    held = ground.claimed(ground.submit(State.RECEIVED, economy=True))
+    assert ground.queue.request_cancel(ground.home, held.id, None, f"person:{ground.asks.id}")
+    assert ground.apply(parked(held, batch, "analyze"))
+    assert held.id in ground.due_ids()
+    change = after_batch(ground.get(held.id), "schedule", only_if_due=True)
+    assert change.kind == "cancelled"
+    assert ground.apply(change)
+
+
+def test_a_task_moves_from_batch_to_batch(ground: Ground) -> None:
+    """What a stronger model is to read is parked on the next batch, once."""
+    first = opened(ground, asking(fresh_id()))
+    task = waiting(ground, first)
+    assert ground.batches.name(first, "msgbatch_1", certain=True)
+    second = opened(ground, asking(task.id))
+    assert ground.apply(parked(task, second, "analyze"))
+    assert not ground.apply(parked(task, second, "analyze"))
+    assert ground.batches.parked(first) == []
+    assert [t.id for t in ground.batches.parked(second)] == [task.id]
+    assert ground.kinds(task)[-2:] == ["batched", "batched"]
