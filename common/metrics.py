@@ -42,6 +42,9 @@ class Metrics:
         self._refusals = _Labelled(
             Counter("aiw_gate_refusals", "Attempts that the gate let not begin", ["why"], registry=registry)
         )
+        self._checks = _Labelled(
+            Counter("aiw_pack_checks", "Tasks that were read a second time", ["outcome"], registry=registry)
+        )
         self._requests = _Labelled(
             Counter("aiw_requests", "Requests answered", ["function", "route", "status"], registry=registry)
         )
@@ -82,6 +85,11 @@ class Metrics:
     def refused(self, why: str, count: int = 1) -> None:
         """The gate let attempts not begin."""
         self._refusals.add(count, why)
+
+    def checks(self, tasks: int, different: int) -> None:
+        """Tasks were read a second time, as a check of packs: `agreed`, `differed`."""
+        self._checks.add(tasks - different, "agreed")
+        self._checks.add(different, "differed")
 
     def request(self, function: str, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route`: its name or template, never a path."""

@@ -162,6 +162,11 @@ def count_attempt(outcome: Outcome) -> None:
     metrics().attempt(_OUTCOMES[type(outcome)])
 
 
+def count_checks(tasks: int, different: int) -> None:
+    """So many tasks were read a second time, and so many of them differently (I12)."""
+    metrics().checks(tasks, different)
+
+
 def count_refusal(why: Refusal) -> None:
     """The gate let an attempt not begin."""
     metrics().refused(why.value)

@@ -187,6 +187,16 @@ class Catalogue:
         read = self._read(step)
         return Effect.NON_IDEMPOTENT if read is None else read.action.effect(read.args, policy)
 
+    def aims(self, step: Step) -> frozenset[str]:
+        """Whom a step reaches, and the words that decide what it does there: what readings of one task must share."""
+        read = self._read(step)
+        if read is None:
+            return frozenset({"unreadable"})
+        data, essence = data_fields(read.action.args_model), read.action.essence(read.args)
+        said = essence.items() if isinstance(essence, dict) else ()
+        words = {f"{name}={value}" for name, value in said if isinstance(value, str) and name not in data}
+        return read.action.targets(read.args) | words
+
     def timeout(self, step: Step) -> timedelta:
         """How long an attempt may take."""
         read = self._read(step)

@@ -1,113 +1,142 @@
-"""The Analyzer that asks Claude: one structured call a task, behind the budget door.
+"""Asking a model about tasks: in packs, through the paid door, with one repair round.
 
-What goes out: the task's text, the names and types of its inputs, the actions, the names of functions and channels, and
-after a failure what was begun and why it stopped. Never: values of inputs, results, secrets, who asked, other tasks.
+What goes out: each task's text, the names and types of its inputs, the actions, the names of functions and channels,
+and after a failure what was begun and why it stopped. Never: values of inputs, results, secrets, who asked, tasks of
+another workspace or origin.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Final
+from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis import answer
-from common.analysis.call import Asker, Call, Fault, Reply
-from common.analysis.history import kept_steps
-from common.analysis.key import Key
-from common.analysis.prompts import ANALYSIS, prompt
-from common.analysis.question import content_of
-from common.core.errors import Invalid
-from common.core.task import Failure, Task
-from common.ports import Answer, NotAnswered, Question
+from common.analysis.call import Asker, Fault
+from common.analysis.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack, shares_of
+from common.analysis.sample import chosen, compared, lot
+from common.ports import Answer, Budget, NotAnswered, Question
+from common.telemetry import count_checks, note
 
-SOURCE: Final = "claude"
-ANSWER_TOKENS: Final = 4000  # a plan of ten steps takes 600; what is longer is cut off and goes to a person
+PACK_TASKS: Final = 10
 
 
-class Claude:
-    """An Analyzer with a model, as long as there is a key."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whom plans are said to come from, and the key that none of them may hold (I11)."""
 
-    def __init__(self, asker: Asker, key: Key, model: str, catalogue: Catalogue, now: Callable[[], datetime]) -> None:
-        """`asker`: the budget door, or what is wrapped around it. `now`: aware, for times that a text speaks of."""
+    name: str
+    secret: Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What one call said of each of its tasks. `call`: its row in the ledger, where there was an answer."""
+
+    items: list[Item]
+    call: UUID | None = None
+
+
+class Packs:
+    """Asks a model about any number of tasks."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        budget: Budget,
+        catalogue: Catalogue,
+        now: Callable[[], datetime],
+        source: Source,
+        *,
+        most: int = PACK_TASKS,
+        checks: float = 0.0,
+    ) -> None:
+        """Wire it.
+
+        Args:
+            asker: the budget door (I7).
+            budget: where disagreements of checks are counted.
+            catalogue: the actions that plans are read against.
+            now: the present time, aware.
+            source: the provider.
+            most: tasks in one call.
+            checks: the share of packs that is asked again, alone and permuted (I12).
+        """
         self._asker = asker
-        self._key = key
-        self._model = model
+        self._budget = budget
         self._catalogue = catalogue
         self._now = now
+        self._source = source
+        self._most = most
+        self._checks = checks
 
-    @property
-    def has_model(self) -> bool:
-        """Whether there is a key now."""
-        return self._key.value() is not None
+    def ask(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
+        """What a model says of each, in order; calls are shared by up to `most` of one workspace and origin.
 
-    @cached_property
-    def _system(self) -> str:
-        """The system text, made at the first question: most processes never ask one."""
-        actions = json.dumps(self._catalogue.schemas(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        return prompt(ANALYSIS).filled(actions=actions)
+        A fault of a call is the fault of each of its tasks. What could not be used is asked again once, alone, and is
+        then a person's.
+        """
+        said: dict[int, Answer | NotAnswered] = {}
+        for pack in packs_of(questions, self._most):
+            answers = self._pack([questions[place] for place in pack], model, reason)
+            said.update(zip(pack, answers, strict=True))
+        return [said[place] for place in range(len(questions))]
 
-    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
-        """Nothing is known without asking."""
-        return [None] * len(questions)
+    def _pack(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
+        items = self._call(questions, model, reason).items
+        answers: list[Answer | NotAnswered] = []
+        down: NotAnswered | None = None  # one call was refused for what is no task's fault: the others wait with it
+        for question, item in zip(questions, items, strict=True):
+            if isinstance(item, BadItem):
+                again = self._repaired(question, model, item) if down is None else replace(down, cost=item.cost)
+                down = again if isinstance(again, NotAnswered) and again.waiting_for else down
+                answers.append(again)
+            else:
+                answers.append(item)
+        if len(questions) > 1 and chosen(questions, self._checks):
+            answers = self._checked(questions, answers, model)
+        return answers
 
-    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
-        """Ask once for each."""
-        return [self._ask(question) for question in questions]
+    def _repaired(self, question: Question, model: str, bad: BadItem) -> Answer | NotAnswered:
+        """The one repair round: alone, told what was wrong with its own answer."""
+        [item] = self._call([question], model, "repair", bad.why if bad.own else None).items
+        item = replace(item, cost=item.cost + bad.cost)
+        return item.as_not_answered() if isinstance(item, BadItem) else item
 
-    def _ask(self, question: Question) -> Answer | NotAnswered:
-        task = question.task
-        said = self._asker.ask(
-            Call(
-                workspace=task.workspace,
-                purpose=question.purpose,
-                model=self._model,
-                prompt_version=ANALYSIS,
-                system=self._system,
-                content=content_of(question, self._now()),
-                max_tokens=ANSWER_TOKENS,
-                schema=answer.Wanted.model_json_schema(),
-                # A preview has no task row that a call could belong to.
-                task_ids=(task.id,) if question.purpose == "analysis" else (),
-            )
+    def _checked(
+        self, questions: Sequence[Question], answers: list[Answer | NotAnswered], model: str
+    ) -> list[Answer | NotAnswered]:
+        """Asked again: one of them alone, and all in another order. Where readings differ the higher risk is taken."""
+        one = lot(questions) % len(questions)
+        for places in ([one], [*reversed(range(len(questions)))]):
+            again = self._call([questions[place] for place in places], model, "check")
+            different = 0
+            for place, item in zip(places, again.items, strict=True):
+                if not isinstance(item, BadItem):
+                    policy = questions[place].policy
+                    differs, answers[place] = compared(answers[place], item, self._catalogue, policy)
+                    different += differs
+            if again.call is not None:
+                self._told(again.call, len(places), different)
+        return answers
+
+    def _told(self, call: UUID, tasks: int, different: int) -> None:
+        count_checks(tasks, different)
+        if different:
+            self._budget.differed(call, different)
+            note("readings_differ", logging.WARNING, call=str(call), tasks=tasks, different=different)
+
+    def _call(self, questions: Sequence[Question], model: str, reason: str, mistake: str | None = None) -> _Said:
+        now = self._now()
+        call, nonces = pack_call(
+            questions, model=model, reason=reason, catalogue=self._catalogue, now=now, mistakes=[mistake]
         )
+        said = self._asker.ask(call)
         if isinstance(said, Fault):
-            return said.as_not_answered()
-        ended = answer.ended_badly(said.stop)
-        if ended is not None:
-            return NotAnswered(failure=Failure(code=ended), cost=said.cost)
-        return self._read(task, said)
-
-    def _read(self, task: Task, said: Reply) -> Answer | NotAnswered:
-        """The reply as an Answer, its steps as the catalogue takes them; what is unusable goes to a person."""
-        try:
-            self._refuse_key(said.text)
-            proposal = answer.read(said.text)
-            if not proposal.steps:
-                why = Failure(code="needs_person", detail=proposal.summary or None)
-                return NotAnswered(failure=why, cost=said.cost)
-            steps = proposal.planned()
-            self._catalogue.read([*kept_steps(task), *steps], task.request.inputs, self._now())
-        except answer.UnusableError as exc:
-            return NotAnswered(failure=Failure(code="unusable_answer", detail=str(exc)), cost=said.cost)
-        except Invalid as exc:
-            first = exc.errors[0]
-            detail = f"{first.pointer}: {first.detail}"[:500]
-            return NotAnswered(failure=Failure(code="unusable_answer", detail=detail), cost=said.cost)
-        return Answer(
-            kind=proposal.kind,
-            steps=steps,
-            source=SOURCE,
-            risk=proposal.risk,
-            priority=proposal.priority,
-            summary=proposal.summary,
-            cost=said.cost,
-        )
-
-    def _refuse_key(self, text: str) -> None:
-        """An answer that holds our own key came from someone who should not have it (I11)."""
-        key = self._key.value()
-        if key is not None and key in text:
-            raise answer.UnusableError("holds a secret")
+            shares = shares_of(said.cost, len(questions))
+            return _Said([replace(said.as_not_answered(), cost=share) for share in shares])
+        reading = Reading(catalogue=self._catalogue, now=now, source=self._source.name, secret=self._source.secret())
+        return _Said(read_pack(said, nonces, questions, reading), said.call)

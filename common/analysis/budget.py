@@ -49,7 +49,7 @@ class BudgetDoor:
             latency = timedelta(seconds=time.monotonic() - began)
             bill = bill_of(self._prices, self._strong, call, said.usage, latency=latency, request_id=said.request_id)
             self._budget.settle(row, bill)
-            return replace(said, cost=bill.cost)
+            return replace(said, cost=bill.cost, call=row)
         if said.billed is Billed.NO:
             self._budget.void(row)
             return said

@@ -46,6 +46,7 @@ class Reply:
     usage: Usage
     request_id: str | None = None  # the provider's own, by which its support finds the call
     cost: int = 0  # nanodollars, set by the door
+    call: UUID | None = None  # its row in the ledger, set by the door
 
 
 class Billed(StrEnum):

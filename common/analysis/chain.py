@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.asking import Claude
+from common.analysis.asking import Packs, Source
 from common.analysis.budget import BudgetDoor
-from common.analysis.claude import ClaudeClient
+from common.analysis.cascade import Cascade, Tiers
 from common.analysis.generate import Writer
-from common.analysis.key import Key
+from common.analysis.prices import Prices
+from common.analysis.providers import Provider, provider
 from common.analysis.rules import Rules
 from common.config import Settings
+from common.core.spending import Standing, standing
 from common.core.task import Json, Task
 from common.ports import Analyzer, Answer, Budget, NotAnswered, Question
 
@@ -69,9 +72,28 @@ class Chain:
 
 
 def chain(settings: Settings, budget: Budget, catalogue: Catalogue, now: Callable[[], datetime]) -> Chain:
-    """Wire it. Opens nothing: the provider's client is made at the first question."""
-    key = Key(settings.anthropic_api_key, settings.secrets_dir)
-    client = ClaudeClient(key, settings.anthropic_base_url)
-    door = BudgetDoor(budget, client)
-    model = Claude(door, key, settings.model, catalogue, now)
-    return Chain(Rules(now), model, Writer(door, settings.model), client.close)
+    """An installation's. Opens nothing: the provider's client is made at the first question."""
+    return chain_over(provider(settings), settings, budget, catalogue, now)
+
+
+def chain_over(
+    asked: Provider, settings: Settings, budget: Budget, catalogue: Catalogue, now: Callable[[], datetime]
+) -> Chain:
+    """Rules, then the cascade over packs over the paid door over a provider: no call of any purpose goes round it."""
+    door = BudgetDoor(budget, asked, Prices.of(settings), settings.strong_model)
+    packs = Packs(
+        door,
+        budget,
+        catalogue,
+        now,
+        Source(asked.source, asked.key.value),
+        most=settings.pack_tasks,
+        checks=settings.pack_checks,
+    )
+    tiers = Tiers(small=settings.model, strong=settings.strong_model, escalate_below=settings.escalate_below)
+
+    def saving(workspace: UUID) -> bool:
+        return standing(budget.month(workspace)) is not Standing.NORMAL
+
+    cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, saving)
+    return Chain(Rules(now), cascade, Writer(door, settings.model), asked.close)

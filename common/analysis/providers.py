@@ -19,9 +19,15 @@ PROVIDERS: Final[dict[str, str]] = {
 class Provider(Asker, Protocol):
     """An Asker that a provider's API is behind. It goes inside the budget door, and nobody else calls it (I7)."""
 
-    source: str  # what its plans are called: "claude", or "model" for any other
-    has_batches: bool  # answers later at half the price; without, economy tasks are read at once
     key: Key  # an answer that holds it is refused (I11)
+
+    @property
+    def source(self) -> str:
+        """What its plans are called: "claude", or "model" for any other."""
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether it answers later at half the price; without, economy tasks are read at once."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

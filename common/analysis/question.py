@@ -1,14 +1,15 @@
-"""A task as a model may see it. Pure: the clock is an argument, and so is everything else that is said."""
+"""Tasks as a model may see them. Pure: the clock is an argument, and so is everything else that is said."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from common.analysis.history import kept_steps
-from common.core.task import Json, Task
+from common.analysis.history import kept_steps, why_failed
+from common.core.task import Failure, Json, Task
 from common.ports import Question
 
 DETAIL_MAX: Final = 500
@@ -18,27 +19,42 @@ SHAPE_DEPTH: Final = 3
 SHAPE_KEYS: Final = 20
 
 
-def content_of(question: Question, now: datetime) -> str:
-    """The user message: one JSON object in which no text can end its own delimiter, since `<` is escaped everywhere."""
-    task, policy = question.task, question.policy
+def content_of(questions: Sequence[Question], nonces: Sequence[str], mistakes: Mapping[str, str], now: datetime) -> str:
+    """The user message: one JSON object in which no text can end its own delimiter, since `<` is escaped everywhere.
+
+    Args:
+        questions: of one workspace and one origin (I12).
+        nonces: of each its own.
+        mistakes: by nonce, why the answer before could not be used.
+        now: the present time, aware.
+    """
+    policy = questions[0].policy
     said: dict[str, Json] = {
-        "language": task.request.lang,
-        "text": task.request.text or "",
-        "inputs": _names(task.request.inputs),
-        "functions": list[Json](sorted(policy.functions)[:NAMES_MAX]),
-        "channels": list[Json](sorted(policy.channels)[:NAMES_MAX]),
         "now": _here(now, policy.time_zone).isoformat(timespec="minutes"),
         "time_zone": policy.time_zone,
+        "functions": list[Json](sorted(policy.functions)[:NAMES_MAX]),
+        "channels": list[Json](sorted(policy.channels)[:NAMES_MAX]),
+        "items": [_item(q.task, nonce, mistakes.get(nonce)) for q, nonce in zip(questions, nonces, strict=True)],
     }
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    # Lone surrogates cannot be sent as UTF-8; the text is only read, so a replacement does no harm.
+    text = text.replace("<", "\\u003c").encode("utf-8", "replace").decode()
+    return f"<tasks>\n{text}\n</tasks>"
+
+
+def _item(task: Task, nonce: str, mistake: str | None) -> dict[str, Json]:
+    said: dict[str, Json] = {"nonce": nonce, "language": task.request.lang, "text": task.request.text or ""}
+    if task.request.inputs:
+        said["inputs"] = _names(task.request.inputs)
     finished = _finished(task)
     if finished:
         said["finished"] = finished
-    if task.failure is not None:
-        said["failure"] = _failure(task)
-    text = json.dumps(said, ensure_ascii=False, indent=1)
-    # Lone surrogates cannot be sent as UTF-8; the text is only read, so a replacement does no harm.
-    text = text.replace("<", "\\u003c").encode("utf-8", "replace").decode()
-    return f"<task>\n{text}\n</task>"
+    failure = why_failed(task)
+    if failure is not None:
+        said["failure"] = _failure(task, failure)
+    if mistake is not None:
+        said["mistake"] = mistake[:DETAIL_MAX]
+    return said
 
 
 def _here(now: datetime, time_zone: str) -> datetime:
@@ -86,11 +102,8 @@ def _finished(task: Task) -> list[Json]:
     return found
 
 
-def _failure(task: Task) -> dict[str, Json]:
+def _failure(task: Task, failure: Failure) -> dict[str, Json]:
     """Why the earlier plan stopped. What the far side said of it may be hostile: cut, and inside the delimiter."""
-    failure = task.failure
-    if failure is None:
-        return {}
     said: dict[str, Json] = {"code": failure.code}
     if failure.status is not None:
         said["status"] = failure.status

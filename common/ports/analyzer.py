@@ -33,6 +33,7 @@ class Answer:
     priority: int | None = None
     summary: str = ""
     cost: int = 0  # nanodollars: this task's share of every call that read it
+    escalated: str | None = None  # why a stronger model read it: "confidence", "stakes", "failed_before"
     provisional: bool = False  # a stronger reading was wanted and could not be had: never cached
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -15,13 +16,10 @@ from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis.asking import Claude
-from common.analysis.budget import BudgetDoor
-from common.analysis.chain import Chain
+from common.analysis.chain import chain_over
 from common.analysis.claude import ClaudeClient
-from common.analysis.generate import Writer
 from common.analysis.key import Key
-from common.analysis.rules import Rules
+from common.config import Settings
 from common.core.policy import Function, Policy
 from common.core.task import (
     Attempt,
@@ -89,30 +87,80 @@ def fault(status: int, kind: str, words: str = "no", code: str | None = None, **
 Says = httpx2.Response | Exception | Callable[[httpx2.Request], httpx2.Response]
 
 
+def answers(*said: str | None, stop: str = "end_turn", **usage: Json) -> Callable[[httpx2.Request], httpx2.Response]:
+    """A message that answers the items of a request, in order, each under its own nonce; None leaves one out."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return message(under(nonces_of(request), *said), stop, **usage)
+
+    return answer
+
+
+def under(nonces: Sequence[str], *said: str | None) -> str:
+    """What a model says of items, each under a nonce. What is no JSON object stands as it is."""
+    parts = [_marked(nonce, text) for nonce, text in zip(nonces, said, strict=False) if text is not None]
+    return '{"answers": [' + ", ".join(parts) + "]}"
+
+
+def _marked(nonce: str, said: str) -> str:
+    return said.replace("{", f'{{"nonce": "{nonce}", ', 1) if said.startswith("{") else said
+
+
+def nonces_of(request: httpx2.Request) -> list[str]:
+    """The nonces of the items that are asked about, in order."""
+    return [str(item["nonce"]) for item in items_of(request)]
+
+
+def items_of(request: httpx2.Request) -> list[dict[str, Json]]:
+    """The items that are asked about."""
+    items: list[dict[str, Json]] = content_of(request)["items"]
+    return items
+
+
+def content_of(request: httpx2.Request) -> dict[str, Any]:
+    """The document that is asked about."""
+    text: str = json.loads(request.content)["messages"][0]["content"]
+    found: dict[str, Any] = json.loads(text.removeprefix("<tasks>").removesuffix("</tasks>"))
+    return found
+
+
 class Provider:
-    """The far side, with a budget and a Claude in front of it."""
+    """The far side, with a budget and a chain in front of it."""
 
     def __init__(
-        self, *says: Says, model: str = "claude-haiku-5-5", key: str | None = KEY, folder: Path = Path("/nonexistent")
+        self,
+        *says: Says,
+        key: str | None = KEY,
+        folder: Path = Path("/nonexistent"),
+        budget_usd: float = 25,
+        **settings: Any,  # noqa: ANN401 - any of them
     ) -> None:
-        """`says`: what it answers, in order; the last again and again. `folder`: where a key's file may be."""
+        """`says`: what it answers, in order; the last again and again.
+
+        `folder`: where a key's file may be. `settings`: nobody reads again and nothing is checked unless they say so.
+        """
         self._says = list(says)
         self.requests: list[httpx2.Request] = []
         store = MemoryStore(lambda: NOW)
         store.settings[WORKSPACE, "policy"] = SettingEntry(0, None)
+        store.settings[WORKSPACE, "budget_usd"] = SettingEntry(0, budget_usd)
+        self.store = store
         self.budget = MemoryBudget(store)
         self.key = Key(None if key is None else SecretStr(key), folder)
         http = httpx2.Client(transport=httpx2.MockTransport(self._answer))
         client = ClaudeClient(self.key, "https://provider.example", http)
-        door = BudgetDoor(self.budget, client)
         self.catalogue = Catalogue.shipped()
-        claude = Claude(door, self.key, model, self.catalogue, lambda: NOW)
-        self.chain = Chain(Rules(lambda: NOW), claude, Writer(door, model), client.close)
+        chosen = Settings.model_construct(**{"strong_model": "", "pack_checks": 0.0, **settings})
+        self.chain = chain_over(client, chosen, self.budget, self.catalogue, lambda: NOW)
 
     def read(self, question: Question) -> Answer | NotAnswered:
         """What the chain says of one task."""
-        [said] = self.chain.analyze([question])
+        [said] = self.read_all(question)
         return said
+
+    def read_all(self, *questions: Question) -> list[Answer | NotAnswered]:
+        """What the chain says of several."""
+        return self.chain.analyze(questions)
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)

@@ -6,22 +6,22 @@ import json
 
 import pytest
 
-from common.analysis.prices import cost
+from common.analysis.prices import Prices
 from common.core.task import Json, Risk, Step
 from common.ports import Answer, NotAnswered, Usage
-from tests.unit.provider import KEY, POLICY, Provider, message, proposal, question, step
+from tests.unit.provider import KEY, POLICY, Provider, answers, proposal, question, step
 
 
 def test_an_answer_becomes_a_plan() -> None:
     """With kind, risk, priority, summary and cost; usage is booked before anything is validated."""
     provider = Provider(
-        message(proposal(risk="medium", priority=8), cache_read_input_tokens=2000, cache_creation_input_tokens=100)
+        answers(proposal(risk="medium", priority=8), cache_read_input_tokens=2000, cache_creation_input_tokens=100)
     )
     answer = provider.read(question())
     assert isinstance(answer, Answer)
     assert answer.steps == (Step(id="page", action="http.request", args={"url": "https://a.example/x"}),)
     assert (answer.kind, answer.source, answer.risk, answer.priority) == ("fetch_page", "claude", Risk.MEDIUM, 8)
-    expected = cost("claude-haiku-5-5", Usage(input=400, output=200, cache_read=2000, cache_write=100))
+    expected = Prices().cost("claude-haiku-5-5", Usage(input=400, output=200, cache_read=2000, cache_write=100))
     assert (answer.cost, provider.spent) == (expected, (expected, 0))
 
 
@@ -37,7 +37,7 @@ def test_an_answer_becomes_a_plan() -> None:
 )
 def test_a_risk_that_cannot_be_read_is_high(changes: dict[str, Json], risk: Risk) -> None:
     """I5."""
-    answer = Provider(message(proposal(**changes))).read(question())
+    answer = Provider(answers(proposal(**changes))).read(question())
     assert isinstance(answer, Answer)
     assert answer.risk is risk
 
@@ -46,7 +46,7 @@ def test_a_missing_risk_is_high() -> None:
     """I5."""
     said = json.loads(proposal())
     del said["risk"]
-    answer = Provider(message(json.dumps(said))).read(question())
+    answer = Provider(answers(json.dumps(said))).read(question())
     assert isinstance(answer, Answer)
     assert answer.risk is Risk.HIGH
 
@@ -54,7 +54,7 @@ def test_a_missing_risk_is_high() -> None:
 def test_what_decides_nothing_is_mended() -> None:
     """An odd kind, priority or summary costs nobody a plan."""
     said = proposal(kind="<b>Kind</b>", priority=99, summary="a\u202eb\x00" + "c" * 1000, confidence="very")
-    answer = Provider(message(said)).read(question())
+    answer = Provider(answers(said)).read(question())
     assert isinstance(answer, Answer)
     assert (answer.kind, answer.priority) == ("other", None)
     assert answer.summary.startswith("a b c")
@@ -63,7 +63,7 @@ def test_what_decides_nothing_is_mended() -> None:
 
 def test_no_steps_means_a_person_and_says_why() -> None:
     """A model may leave a task to people."""
-    said = Provider(message(proposal(steps=[], summary="회식 장소는 사람이 정해야 합니다."))).read(question())
+    said = Provider(answers(proposal(steps=[], summary="회식 장소는 사람이 정해야 합니다."))).read(question())
     assert isinstance(said, NotAnswered)
     assert (said.failure.code, said.failure.detail) == ("needs_person", "회식 장소는 사람이 정해야 합니다.")
     assert said.again_in is None
@@ -101,7 +101,7 @@ HOSTILE = {
 @pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_answer_goes_to_a_person(said: str) -> None:
     """The answer has no say in hosts, floors or approvals; it is paid for, and nothing of it runs."""
-    provider = Provider(message(said))
+    provider = Provider(answers(said))
     answer = provider.read(question("do it"))
     assert isinstance(answer, NotAnswered)
     assert (answer.failure.code, answer.again_in) == ("unusable_answer", None)
@@ -114,7 +114,7 @@ def test_a_hostile_answer_goes_to_a_person(said: str) -> None:
 def test_always_low_does_not_lower_a_floor() -> None:
     """I5: a claim can only raise what policy computes from the steps."""
     post = '{"method": "POST", "url": "https://evil.example/pay", "json": {"amount": 39000}}'
-    provider = Provider(message(proposal(risk="low", steps=step(action="http.request", args=post))))
+    provider = Provider(answers(proposal(risk="low", steps=step(action="http.request", args=post))))
     asked = question("anything")
     answer = provider.read(asked)
     assert isinstance(answer, Answer)
@@ -133,9 +133,10 @@ def test_always_low_does_not_lower_a_floor() -> None:
     ],
 )
 def test_an_answer_that_did_not_end_is_paid_and_goes_to_a_person(stop: str, code: str) -> None:
-    """Half a plan is no plan, even if it happens to be JSON."""
-    provider = Provider(message(proposal(), stop))
-    said = provider.read(question())
-    assert isinstance(said, NotAnswered)
-    assert (said.failure.code, said.again_in) == (code, None)
-    assert provider.spent == (said.cost, 0)
+    """Half a plan is no plan, and of what was refused nothing counts, even if it happens to be JSON."""
+    said = proposal()[:-20] if code == "answer_truncated" else proposal()
+    provider = Provider(answers(said, stop=stop))
+    answer = provider.read(question())
+    assert isinstance(answer, NotAnswered)
+    assert (answer.failure.code, answer.again_in) == (code, None)
+    assert provider.spent == (answer.cost, 0)

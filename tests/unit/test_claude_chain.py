@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.prices import cost
+from common.analysis.prices import Prices
 from common.core.task import Json
 from common.ports import Answer, NotAnswered, Usage
-from tests.unit.provider import KEY, Provider, failed, fault, message, proposal, question, step, task_of
+from tests.unit.provider import KEY, Provider, answers, failed, fault, message, proposal, question, step, task_of
 
 
 def test_a_key_takes_effect_without_a_restart(tmp_path: Path) -> None:
     """Rules alone at first; then Claude; and when the key is taken away, a person again."""
-    provider = Provider(message(proposal()), key=None, folder=tmp_path)
+    provider = Provider(answers(proposal()), key=None, folder=tmp_path)
     chain, asked = provider.chain, question("weigh the two offers")
     there = [chain.has_model]
     first = provider.read(asked)
@@ -40,18 +40,18 @@ def test_a_key_takes_effect_without_a_restart(tmp_path: Path) -> None:
 def test_what_cannot_be_a_key_is_none(tmp_path: Path, content: bytes) -> None:
     """It would only fail as a header."""
     (tmp_path / "anthropic.key").write_bytes(content)
-    assert not Provider(message(proposal()), key=None, folder=tmp_path).chain.has_model
+    assert not Provider(answers(proposal()), key=None, folder=tmp_path).chain.has_model
 
 
 def test_the_key_is_never_shown() -> None:
     """I11."""
-    provider = Provider(message(proposal()))
+    provider = Provider(answers(proposal()))
     assert KEY not in repr(provider.key)
 
 
 def test_the_rules_come_first_and_cost_nothing() -> None:
     """A sentence that a recipe takes never reaches the model."""
-    provider = Provider(message(proposal()))
+    provider = Provider(answers(proposal()))
     answer = provider.read(question("fetch https://a.example/x"))
     assert isinstance(answer, Answer)
     assert (answer.source, provider.requests) == ("rules", [])
@@ -59,7 +59,7 @@ def test_the_rules_come_first_and_cost_nothing() -> None:
 
 def test_a_plan_that_failed_is_thought_over_by_the_model() -> None:
     """The rules would only say the same again."""
-    provider = Provider(message(proposal(steps=step(id="again"))))
+    provider = Provider(answers(proposal(steps=step(id="again"))))
     answer = provider.read(failed("fetch https://a.example/x"))
     assert isinstance(answer, Answer)
     assert (answer.source, len(provider.requests)) == ("claude", 1)
@@ -70,7 +70,7 @@ def test_text_is_generated_through_the_same_door() -> None:
     provider = Provider(message("안녕하세요"))
     said = provider.chain.generate(task_of(), "greet", 100, None)
     assert said == Generated("안녕하세요")
-    assert provider.spent == (cost("claude-haiku-5-5", Usage(input=400, output=200)), 0)
+    assert provider.spent == (Prices().cost("claude-haiku-5-5", Usage(input=400, output=200)), 0)
     assert provider.bodies[0]["max_tokens"] == 100
     assert "output_config" not in provider.bodies[0]
 

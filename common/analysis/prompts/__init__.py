@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _FOLDER: Final = Path(__file__).parent
-ANALYSIS: Final = "analysis.1"
+ANALYSIS: Final = "analysis.2"
 GENERATE: Final = "generate.1"
 
 

@@ -1,0 +1,173 @@
+"""Which model reads a task: a small one first, a stronger one where that is worth its price, and always for a reason.
+
+Risk only rises on the way (I5): of two readings the higher claim counts. A plan that its last reader is unsure of never
+runs by itself: its risk is at least high, whether a stronger model could not be had or was unsure itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+from uuid import UUID
+
+from common.actions.catalogue import Catalogue
+from common.analysis.asking import Packs
+from common.analysis.history import kept_steps
+from common.core.task import Risk, Task, highest
+from common.ports import Answer, NotAnswered, Question
+
+Why = Literal["confidence", "stakes", "failed_before"]
+GRAVEST: Final[tuple[Why, ...]] = ("failed_before", "stakes", "confidence")
+# What a stronger model says as a reading, whatever it costs the task; anything else it says is only that it could not.
+BELIEVED: Final = frozenset({"needs_person", "refused_by_model"})
+# It was not even asked, or is not there: the small one may still be.
+NOT_HAD: Final = frozenset({"over_budget", "unknown_price", "unknown_model", "key_not_permitted"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiers:
+    """Who reads first, who reads again, and when. `strong` empty: nobody reads again."""
+
+    small: str
+    strong: str = ""
+    escalate_below: float = 0.6
+
+
+class Cascade:
+    """An Analyzer of two models."""
+
+    def __init__(
+        self,
+        packs: Packs,
+        tiers: Tiers,
+        catalogue: Catalogue,
+        is_ready: Callable[[], bool],
+        saving: Callable[[UUID], bool],
+    ) -> None:
+        """`is_ready`: whether there is somebody to ask. `saving`: whether a workspace's money nears its limit."""
+        self._packs = packs
+        self._tiers = tiers
+        self._catalogue = catalogue
+        self._is_ready = is_ready
+        self._saving = saving
+
+    @property
+    def has_model(self) -> bool:
+        """See Analyzer."""
+        return self._is_ready()
+
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """Nothing is known without asking."""
+        return [None] * len(questions)
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+        """See Analyzer. Whatever is to be read again of these questions shares calls, like the first readings."""
+        if not questions:
+            return []
+        again = [self._tiers.strong != "" and has_failed(question.task) for question in questions]
+        first = self._small([q for q, strong in zip(questions, again, strict=True) if not strong], "first")
+        small: list[Answer | NotAnswered | None] = [None if strong else first.pop(0) for strong in again]
+        saving = self._tiers.strong != "" and self._saving(questions[0].task.workspace)
+        why = [
+            why_stronger(question, said, self._catalogue, self._tiers, saving=saving)
+            for question, said in zip(questions, small, strict=True)
+        ]
+        strong = self._strong(questions, why)
+        return [
+            settled(self._both(*read), self._tiers.escalate_below)
+            for read in zip(questions, small, strong, why, strict=True)
+        ]
+
+    def _small(self, questions: Sequence[Question], reason: str) -> list[Answer | NotAnswered]:
+        return self._packs.ask(questions, self._tiers.small, reason) if questions else []
+
+    def _strong(self, questions: Sequence[Question], why: Sequence[Why | None]) -> list[Answer | NotAnswered | None]:
+        """What the strong model says of those that have a reason; a shared call has the gravest of its tasks'."""
+        places = [place for place, reason in enumerate(why) if reason is not None]
+        if not places:
+            return [None] * len(questions)
+        gravest = next(reason for reason in GRAVEST if reason in why)
+        said = self._packs.ask([questions[place] for place in places], self._tiers.strong, gravest)
+        found: dict[int, Answer | NotAnswered] = dict(zip(places, said, strict=True))
+        return [found.get(place) for place in range(len(questions))]
+
+    def _both(
+        self,
+        question: Question,
+        small: Answer | NotAnswered | None,
+        strong: Answer | NotAnswered | None,
+        why: Why | None,
+    ) -> Answer | NotAnswered:
+        if small is None:
+            if strong is None:
+                raise AssertionError("nobody was asked")
+            if isinstance(strong, Answer) or strong.failure.code not in NOT_HAD:
+                return strong if isinstance(strong, NotAnswered) else replace(strong, escalated=why)
+            [small] = self._small([question], "failed_before")
+        return small if strong is None else joined(small, strong, why)
+
+
+def has_failed(task: Task) -> bool:
+    """Whether a plan of it failed before: the model that made it would mostly make it again."""
+    return task.replans >= 1 or task.plan is not None
+
+
+def why_stronger(
+    question: Question,
+    said: Answer | NotAnswered | None,
+    catalogue: Catalogue,
+    tiers: Tiers,
+    *,
+    saving: bool,
+) -> Why | None:
+    """Why the strong model should read a task (again); None: it need not.
+
+    Args:
+        question: the task, under the settings of this moment; the threshold plays no part, since answers are reused
+            under others.
+        said: what the small model said; None: a plan failed before, and it is not asked.
+        catalogue: what the actions say of their arguments.
+        tiers: whether there is a strong model, and below which confidence it is asked.
+        saving: money nears its limit: a doubt alone is not worth a call.
+    """
+    if not tiers.strong:
+        return None
+    if said is None:
+        return "failed_before"
+    if isinstance(said, Answer) and _stakes(question, said, catalogue).rank >= Risk.HIGH.rank:
+        return "stakes"
+    return "confidence" if is_unsure(said, tiers.escalate_below) and not saving else None
+
+
+def is_unsure(said: Answer | NotAnswered, below: float) -> bool:
+    """Whether its reader says so. Rules are never unsure, and a failure is no doubt."""
+    return said.confidence is not None and said.confidence < below
+
+
+def joined(small: Answer | NotAnswered, strong: Answer | NotAnswered, why: Why | None) -> Answer | NotAnswered:
+    """One reading of two: the strong model's, or the small one's at a high risk if that could not be had.
+
+    Used rather than deferred: it is paid for, a person looks at it, and asking again later would be paid for again.
+    """
+    cost = small.cost + strong.cost
+    if isinstance(strong, Answer):
+        claimed = small.risk if isinstance(small, Answer) else None
+        risk = highest(strong.risk or Risk.LOW, claimed or Risk.LOW)
+        return replace(strong, risk=risk, cost=cost, escalated=why)
+    if strong.failure.code in BELIEVED or not isinstance(small, Answer):
+        return replace(strong if strong.failure.code in BELIEVED else small, cost=cost)
+    return replace(small, risk=highest(small.risk or Risk.LOW, Risk.HIGH), cost=cost, provisional=True)
+
+
+def settled(said: Answer | NotAnswered, below: float) -> Answer | NotAnswered:
+    """The last word: a plan that its reader is unsure of is for a person to look at."""
+    if isinstance(said, Answer) and is_unsure(said, below):
+        return replace(said, risk=highest(said.risk or Risk.LOW, Risk.HIGH))
+    return said
+
+
+def _stakes(question: Question, said: Answer, catalogue: Catalogue) -> Risk:
+    task = question.task
+    steps = (*kept_steps(task), *said.steps)
+    return catalogue.assess(steps, task.request, question.policy, claimed=said.risk).risk

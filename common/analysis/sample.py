@@ -1,0 +1,57 @@
+"""Which packs are asked again as a check, and what it means when two readings of one task differ (I12). Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from common.actions.catalogue import Catalogue
+from common.core.policy import Policy
+from common.core.task import Effect, Risk, highest
+from common.ports import Answer, NotAnswered, Question
+
+_WHOLE: Final = 2**64
+
+
+def lot(questions: Sequence[Question]) -> int:
+    """A number of 64 bits that depends on which tasks they are and how often each was read, and on nothing else."""
+    names = sorted(f"{q.task.id} {q.task.event_seq}" for q in questions)
+    return int.from_bytes(hashlib.sha256("\n".join(names).encode()).digest()[:8])
+
+
+def chosen(questions: Sequence[Question], share: float) -> bool:
+    """Whether these belong to the share that is asked again."""
+    return lot(questions) < share * _WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class Gist:
+    """What two readings of one task must agree on; words, names of steps and content may differ."""
+
+    risk: Risk
+    steps: tuple[tuple[str, Effect, frozenset[str]], ...]  # action, what repeating it does, whom it reaches and how
+
+
+def gist(said: Answer, catalogue: Catalogue, policy: Policy) -> Gist:
+    """Of an answer."""
+    steps = tuple((step.action, catalogue.effect(step, policy), catalogue.aims(step)) for step in said.steps)
+    return Gist(highest(said.risk or Risk.LOW), steps)
+
+
+def compared(
+    first: Answer | NotAnswered, again: Answer | NotAnswered, catalogue: Catalogue, policy: Policy
+) -> tuple[bool, Answer | NotAnswered]:
+    """(whether they differ, the first with the higher risk). A reading that failed says nothing.
+
+    Where they do not even agree on the steps, a person looks: at least high.
+    """
+    if not isinstance(first, Answer):
+        return isinstance(again, Answer) and first.failure.code == "needs_person", first
+    if not isinstance(again, Answer):
+        differs = again.failure.code == "needs_person"
+        return differs, replace(first, risk=highest(first.risk or Risk.LOW, Risk.HIGH)) if differs else first
+    one, other = gist(first, catalogue, policy), gist(again, catalogue, policy)
+    risk = highest(one.risk, other.risk) if one.steps == other.steps else highest(one.risk, other.risk, Risk.HIGH)
+    return one != other, replace(first, risk=risk)
