@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
@@ -20,16 +21,75 @@ from common.core.task import Json
 from common.ports import Principal
 from common.routes import ROUTE, Route
 
+JSON: Final = "application/json"
 BODY_METHODS: Final = frozenset({"POST", "PUT"})
 JUDGED_BY_COMMIT: Final = frozenset({"submit"})  # the INSERT itself checks the token: a look-up before it adds nothing
+
+
+class KeptHeaders(Headers):
+    """Headers that are found in a dict made once; Starlette walks the list at each question (a request has five)."""
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        """`raw`: as they came, names in small letters (ASGI)."""
+        super().__init__(raw=list(raw))
+        self._first = dict(reversed(self._list))
+
+    def __getitem__(self, key: str) -> str:
+        """The first of that name. KeyError."""
+        return self._first[key.lower().encode("latin-1")].decode("latin-1")
 
 
 class StrictRequest(Request):
     """A request whose JSON was parsed strictly before FastAPI asks for it."""
 
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """See Request."""
+        super().__init__(scope, receive)
+        self._headers = KeptHeaders(scope["headers"])
+        self._parsed: Json = None
+
     async def json(self) -> Json:
         """The parsed body."""
-        return cast("Json", self.state.json)
+        return self._parsed
+
+    async def parse(self, limit: int) -> None:
+        """Read the body and parse it. TooLarge, UnsupportedMedia, and as `read_json`.
+
+        Args:
+            limit: bytes.
+        """
+        if int(self.headers.get("content-length") or 0) > limit:
+            raise _too_large(limit)
+        self._body = await self._read(limit)
+        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not self._body and not media:
+            self._parsed = {}  # a note that was not given
+            return
+        if media != JSON:
+            msg = f"Content-Type is {media or 'missing'}; send application/json"
+            raise UnsupportedMedia(msg)
+        self._parsed = read_json(self._body)
+
+    async def _read(self, limit: int) -> bytes:
+        parts: list[bytes] = []
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            if sum(map(len, parts)) > limit:
+                raise _too_large(limit)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+class JsonBytes(Response):
+    """JSON that is bytes already; without the encoding of headers that are always the same."""
+
+    def __init__(self, body: bytes, status: int = 200, *headers: tuple[bytes, bytes]) -> None:
+        """`headers`: beside length and type, names in small letters."""
+        self.status_code, self.body, self.background = status, body, None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", JSON.encode()), *headers]
 
 
 class TableRoute(APIRoute):
@@ -56,7 +116,7 @@ async def _admit(request: StrictRequest, route: Route) -> None:
         require(principal, route.role)
         request.state.principal = principal
     if request.method in BODY_METHODS:
-        request.state.json = await _json_of(request)
+        await request.parse(request.app.state.container.settings.body_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +178,6 @@ async def authenticate(request: Request, *, fresh: bool = False) -> Principal:
     token = sha256_of(secret.strip())
     known: Principal | None = None if fresh else keeper.remembered(token)
     return known or cast("Principal", await run_in_threadpool(keeper.look_up, token))
-
-
-async def _json_of(request: Request) -> Json:
-    limit: int = request.app.state.container.settings.body_bytes
-    if int(request.headers.get("content-length") or 0) > limit:
-        raise _too_large(limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
-    raw = bytes(body)
-    request._body = raw  # noqa: SLF001 - Starlette's cache of a body that was read; there is no public way to fill it
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not raw and not media:
-        return {}  # a note that was not given
-    if media != "application/json":
-        msg = f"Content-Type is {media or 'missing'}; send application/json"
-        raise UnsupportedMedia(msg)
-    return read_json(raw)
 
 
 def _too_large(limit: int) -> TooLarge:

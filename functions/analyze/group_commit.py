@@ -28,6 +28,7 @@ class GroupCommit:
         self._queue = queue
         self._notifier = notifier
         self._tasks_max = tasks_max
+        self._arrived: list[_Waiting] = []  # of the loop alone, until its turn ends
         self._gathered: list[_Waiting] = []
         self._filled = threading.Condition()
         self._stopping = False
@@ -36,11 +37,19 @@ class GroupCommit:
 
     async def add(self, submission: Submission) -> Added | AddRefused:
         """Store it with whatever else is waiting. StoreUnavailable."""
-        answered: asyncio.Future[Added | AddRefused] = asyncio.get_running_loop().create_future()
-        with self._filled:
-            self._gathered.append(_Waiting(submission, answered))
-            self._filled.notify()
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Added | AddRefused] = loop.create_future()
+        self._arrived.append(_Waiting(submission, answered))
+        if len(self._arrived) == 1:
+            # Not before what else is ready now has been read: the thread would compete with it, and write one alone.
+            loop.call_soon(self._hand_over)
         return await answered
+
+    def _hand_over(self) -> None:
+        with self._filled:
+            self._gathered += self._arrived
+            self._filled.notify()
+        self._arrived.clear()
 
     def stop(self) -> None:
         """Write what has been handed in, then end."""

@@ -22,6 +22,7 @@ from common.core.policy import Policy, destination, planned
 from common.core.task import PRIORITY_DEFAULT, Failure, Json, Lang, Origin, Plan, Request, State, Task, uuid7
 from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission
 from common.problems import invalid_from, reader_lang
+from common.table_route import JsonBytes
 from common.views import plan_view, reasons_view, stored_view, task_view
 from common.web import ReaderLang, Who, Wired
 from common.wiring import Container
@@ -29,7 +30,6 @@ from common.wiring import Container
 from .analysis import plan_for
 from .intake import intake_of
 
-JSON: Final = "application/json"
 KEY_MAX: Final = 200
 INLINE_BYTES: Final = 64_000
 
@@ -72,8 +72,8 @@ async def submit(request: HttpRequest) -> Response:
         paused = policy.pause is not None
         stored = [stored_view(task, who, at, paused=paused, lang=lang) for task in tasks]
         body = orjson.dumps({"items": stored, "next": None} if many else stored[0], option=orjson.OPT_UTC_Z)
-    headers = {} if many else {"Location": f"/api/v1/tasks/{added.ids[0]}"}
-    return Response(body, 201, headers, JSON)
+    location = () if many else ((b"location", f"/api/v1/tasks/{added.ids[0]}".encode()),)
+    return JsonBytes(body, 201, *location)
 
 
 NO_WAIT: Final = api.WaitQuery()
