@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -31,7 +31,7 @@ from common.core.policy import Policy
 from common.core.task import Failure, Task
 from common.ports import Answer, HttpFailure, HttpRequest, HttpResponse, NotAnswered, Question, Role
 from common.routes import FUNCTIONS, FunctionName
-from common.wiring import Container
+from common.wiring import Container, Thinker
 
 
 @dataclass
@@ -129,8 +129,8 @@ class Desk:
 
 
 @contextmanager
-def desk(**settings: str) -> Iterator[Desk]:
-    """The five functions, started; stopped at the end."""
+def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) -> Iterator[Desk]:
+    """The five functions, started; stopped at the end. `thinks`: who reads and writes, instead of a Reader."""
     moved = [timedelta(0)]
     store = MemoryStore(lambda: datetime.now(UTC) + moved[0])
     workspace = store.add_workspace("default")
@@ -153,6 +153,8 @@ def desk(**settings: str) -> Iterator[Desk]:
         ready=lambda: None,
         close=lambda: None,
     )
+    if thinks is not None:
+        container = replace(container, analyzer=thinks(container))
     with ExitStack() as stack:
         clients = {name: stack.enter_context(TestClient(over(name, container, stack))) for name in FUNCTIONS}
         yield Desk(container, store, workspace, told, far, reader, clients, moved)
