@@ -17,8 +17,8 @@ from common.ports import Bill, Saved, Usage
 
 Lever = Literal["model", "prompt", "pack", "batch"]
 # A call that the naive way would not have made is what its lever costs: a stronger model asked because of a weaker one,
-# a pack asked again as a check.
-LEVER_OF: Final[Mapping[str, Lever]] = {"check": "pack", "cache_check": "pack"}
+# a pack asked again as a check, a batch that was sent twice.
+LEVER_OF: Final[Mapping[str, Lever]] = {"check": "pack", "cache_check": "pack", "orphan": "batch"}
 
 
 def bill_of(

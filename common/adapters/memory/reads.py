@@ -123,8 +123,13 @@ class MemoryReads:
             failure=row.failure,
             result=by_hand if newest.kind == "resolved" else done.get(last),
             has_result=last in done,
-            cost_nanodollars=sum(c.cost for c in self.store.calls.values() if row.id in c.task_ids),
+            cost_nanodollars=self._cost(row.id),
         )
+
+    def _cost(self, task: UUID) -> int:
+        """Its shares of the calls that read it."""
+        calls = [c for c in self.store.calls.values() if task in c.task_ids]
+        return sum(c.cost // len(c.task_ids) for c in calls)
 
     def _event(self, event: Event, position: int | None = None) -> EventRecord:
         place = self.store.stream.index(event) if position is None else position
