@@ -35,8 +35,10 @@ TARGETS: Final[Mapping[str, tuple[FunctionName, ...]]] = {
 
 ANY: Final = "aiw.wake"  # an event type that says nothing: look at everything
 # Seconds between two requests to a function: under load a wake stands for all that came meanwhile, and larger batches
-# cost less a task (measured); alone, a task comes later than that after the one before, and waits for nothing.
+# cost less a task (measured). One whose last wake brought it a single task is under none, and that task's follower may
+# have somebody who waits.
 GAP: Final = 0.008
+GAP_ALONE: Final = 0.001
 JOIN_AFTER: Final = (
     0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
 )
@@ -62,6 +64,7 @@ class Pace:
     last_sent: float = -inf
     in_flight: int = 0
     failures: int = 0
+    gap: float = GAP
 
     def wake(self, now: float) -> None:
         """There may be something to do. Any number of these before the next request are one."""
@@ -73,7 +76,7 @@ class Pace:
         busy = PARALLEL if self.failures == 0 else 1  # one that fails is asked by one request at a time
         if wanted == inf or self.in_flight >= busy:
             return inf
-        apart = JOIN_AFTER if self.in_flight else GAP
+        apart = JOIN_AFTER if self.in_flight else self.gap
         return max(wanted, self.blocked, self.last_sent + apart)
 
     def sent(self, now: float) -> None:
@@ -91,7 +94,10 @@ class Pace:
         self.blocked = 0.0
         self.timer = min(self.timer, now + self.silence)
         if answer is None:
+            self.gap = GAP
             return
+        if answer.claimed:
+            self.gap = GAP_ALONE if answer.claimed == 1 else GAP
         if answer.more:  # one that did nothing although there is more is draining, or waits for another's locks
             self.pending = min(self.pending, now if answer.claimed else now + BACKOFF_MIN)
         if answer.wake_in_ms is not None:

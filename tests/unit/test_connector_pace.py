@@ -10,7 +10,7 @@ import pytest
 
 from common import connector
 from common.api import WakeAnswer
-from common.connector import BACKOFF_MAX, GAP, JOIN_AFTER, PARALLEL, SILENCE, TARGETS, Connector, Pace
+from common.connector import BACKOFF_MAX, GAP, GAP_ALONE, JOIN_AFTER, PARALLEL, SILENCE, TARGETS, Connector, Pace
 from common.routes import FUNCTIONS, FunctionName
 
 
@@ -40,14 +40,27 @@ def test_a_wake_during_a_request_leads_to_another_right_after_it() -> None:
     assert pace.next_at() <= 10.012
 
 
-def test_requests_to_a_function_keep_a_gap() -> None:
-    """Under load wakes are absorbed instead of sent one by one."""
+@pytest.mark.parametrize(
+    ("answered", "gap"),
+    [(answer(claimed=5), GAP), (None, GAP), (answer(claimed=1), GAP_ALONE), (answer(claimed=0), GAP)],
+)
+def test_requests_to_a_function_keep_a_gap(answered: WakeAnswer | None, gap: float) -> None:
+    """Under load wakes are absorbed instead of sent one by one; what comes alone is not kept waiting."""
     pace = Pace()
     pace.wake(10.0)
     pace.sent(10.0)
-    pace.answered(10.0001, answer())
+    pace.answered(10.0001, answered)
     pace.wake(10.0002)
-    assert pace.next_at() == 10.0 + GAP
+    assert pace.next_at() == 10.0 + gap
+
+
+def test_a_look_that_found_nothing_does_not_change_the_gap() -> None:
+    """The task was claimed by the turn before; whether there is load is known by the wakes that brought something."""
+    pace = Pace()
+    for claimed, gap in ((1, GAP_ALONE), (0, GAP_ALONE), (7, GAP), (0, GAP)):
+        pace.sent(10.0)
+        pace.answered(10.0, answer(claimed=claimed))
+        assert pace.gap == gap
 
 
 def test_a_long_request_does_not_keep_other_replicas_from_being_woken() -> None:
