@@ -1,0 +1,51 @@
+"""What looks like a password, a key or a token: such text is remembered nowhere (I11). Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import Final
+
+LONG: Final = 24  # characters of one token; shorter ones are names and numbers
+BITS: Final = 3.6  # a character's entropy in a token that nobody would type; words stay below
+HEX: Final = 32  # digits: keys, and digests, which cannot be told apart from them
+
+_KNOWN: Final = re.compile(
+    r"\b(?:aiw_\w{6}|sk-[\w-]{8}|gh[pousr]_\w{16}|github_pat_\w{8}|glpat-[\w-]{8}|xox[abeoprs]-[\w-]{8}|xapp-[\w-]{8}"
+    r"|A(?:KIA|SIA)[A-Z0-9]{12}|AIza[\w-]{20}|ya29\.[\w-]{8}|eyJ[\w-]{8,200}\.[\w-]{4}|[rs]k_(?:live|test)_\w{8}|npm_\w{20}"
+    r"|hooks\.slack\.com/services/\w)"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|://[^/\s@:]*:[^/\s@]+@",
+)
+_NAMES: Final = (
+    r"(?:(?<![A-Za-z])(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|(?:api|access|private)[_ -]?key|credentials?|otp"
+    r"|pin)(?![A-Za-z])|비밀번호|패스워드|암호|비번|토큰|인증 ?키|인증 ?번호|비밀 ?키|api ?키)"
+    r"(?:\s*(?:은|는|이|가|을|를))?"
+)
+# said outright, whatever it is; or beside the word, and no word itself
+_SAID: Final = re.compile(rf"{_NAMES}\s*(?:\bis\b|[:=]|->|→)\s*[^\s]{{4,}}", re.IGNORECASE)
+_BESIDE: Final = re.compile(rf"{_NAMES}\s*[\"'`]?(?P<value>[^\s\"'`,;.]{{4,}})", re.IGNORECASE)
+_AUTHORISATION: Final = re.compile(r"\b(?:bearer|basic)\s+[\w.~+/=-]{8}", re.IGNORECASE)
+_TOKEN: Final = re.compile(rf"[A-Za-z0-9+/_=-]{{{LONG},}}")
+_HEX: Final = re.compile(rf"(?<![0-9A-Za-z])[0-9a-fA-F]{{{HEX},}}(?![0-9A-Za-z])")
+_WORD: Final = re.compile(r"[^\W\d_]+")
+
+
+def looks_secret(text: str) -> bool:
+    """Whether something in it may be one. A wrong yes costs a call."""
+    if _KNOWN.search(text) or _AUTHORISATION.search(text) or _HEX.search(text):
+        return True
+    if _SAID.search(text) or any(not _WORD.fullmatch(match["value"]) for match in _BESIDE.finditer(text)):
+        return True
+    return any(_random(part) for token in _TOKEN.findall(text) for part in token.split("/"))
+
+
+def _random(token: str) -> bool:
+    """Capitals, small letters and digits in an order that no language has."""
+    if len(token) < LONG:
+        return False
+    kinds = (str.isupper, str.islower, str.isdigit)
+    if not all(any(kind(character) for character in token) for kind in kinds):
+        return False
+    counts = Counter(token).values()
+    return -sum(n / len(token) * math.log2(n / len(token)) for n in counts) > BITS
