@@ -39,6 +39,7 @@ class Messages:
         """`says`: the model. `seconds`: how long it takes for each message."""
         self.says = says
         self.seconds = seconds
+        self.cuts = True  # whether answers keep to `max_tokens`: a hostile server's need not
         self.lock = threading.RLock()
         self.faults = Faults()
         self.asked: list[Asked] = []  # every message that was read, batches' too
@@ -87,7 +88,8 @@ class Messages:
         wait = (0 if batch else self.seconds) + (fault.seconds if fault is not None and fault.kind == "slow" else 0)
         if wait:
             time.sleep(wait)
-        output = tokens(text) + (THINKING if asked.thinks else 0)
+        # What it says beyond the length is not billed.
+        output = min(tokens(text), asked.max_tokens) + (THINKING if asked.thinks else 0)
         with self.lock:
             row = self.meter.book(request_id, asked, prompt, output, batch=batch)
         return _message(asked, text, stop, row, fault)
@@ -99,7 +101,7 @@ class Messages:
         text = fault.text if fault is not None and kind == "says" else self.says(asked)
         if kind == "max_tokens":
             return text[: len(text) // 2], "max_tokens"
-        if tokens(text) > asked.max_tokens:
+        if self.cuts and tokens(text) > asked.max_tokens:
             return cut(text, asked.max_tokens), "max_tokens"
         return text, "end_turn"
 

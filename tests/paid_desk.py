@@ -1,0 +1,91 @@
+"""The five functions over memory with the real analyzer, whose provider is the metered fake on real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from common.adapters.memory.rows import CallEntry, TaskRow
+from common.analysis import choose
+from common.ports import Bill
+from common.wiring import Container, Thinker
+from tests.metered.asked import Asked
+from tests.metered.server import Metered
+from tests.unit.desk import Desk, desk
+
+KEY = "sk-ant-metered-0123456789"
+# Nobody waits for others, nobody reads again, and nothing is checked, unless a test says so.
+QUIET: dict[str, Any] = {"pack_linger": 0, "pack_checks": 0, "cache_checks": 0, "strong_model": ""}
+
+
+@dataclass
+class Paid:
+    """A desk and its provider."""
+
+    desk: Desk
+    fake: Metered
+    operator: dict[str, str]
+
+    def submit(self, *texts: str, **request: Any) -> list[UUID]:  # noqa: ANN401 - any field of a task request
+        """Hand in tasks."""
+        body = [{"text": text, **request} for text in texts]
+        answer = self.desk.clients["analyze"].post("/api/v1/tasks", json=body, headers=self.operator)
+        assert answer.status_code == 201, answer.text
+        return [UUID(item["id"]) for item in answer.json()["items"]]
+
+    def read(self, *texts: str, **request: Any) -> list[TaskRow]:  # noqa: ANN401 - as above
+        """Hand in tasks, and have them read."""
+        ids = self.submit(*texts, **request)
+        self.desk.wake("analyze")
+        return [self.row(task) for task in ids]
+
+    def row(self, task: UUID) -> TaskRow:
+        """As it is stored."""
+        return self.desk.store.tasks[task]
+
+    @property
+    def calls(self) -> list[CallEntry]:
+        """The ledger."""
+        return list(self.desk.store.calls.values())
+
+    @property
+    def booked(self) -> int:
+        """What the ledger says, in nanodollars."""
+        assert all(call.cost is not None for call in self.calls)
+        return sum(call.cost or 0 for call in self.calls)
+
+    def assert_books_hold(self) -> None:
+        """I7: every call is closed within what was reserved; an answered one is booked as it was billed.
+
+        Of no answer at least as much is booked as was billed, and the budget holds exactly what the ledger says.
+        """
+        billed = {row.request_id: row.nanodollars for row in self.fake.rows}
+        for call in self.calls:
+            assert call.state != "reserved"
+            assert (call.cost or 0) <= call.reserved
+            if isinstance(call.bill, Bill) and call.state == "settled":
+                assert call.cost == billed[str(call.bill.request_id)]
+        assert self.booked >= self.fake.nanodollars
+        month = self.desk.container.budget.month(self.desk.workspace)
+        assert (month.spent, month.reserved) == (self.booked, 0)
+
+
+@contextmanager
+def paid_desk(says: Callable[[Asked], str] | None = None, **settings: Any) -> Iterator[Paid]:  # noqa: ANN401 - any of them
+    """`says`: the model. A task is handed in by an operator."""
+
+    def thinks(container: Container) -> Thinker:
+        return choose(container.settings, container.budget, container.catalogue)
+
+    with Metered(says) as fake:
+        chosen = {"anthropic_api_key": SecretStr(KEY), "anthropic_base_url": fake.url, **QUIET, **settings}
+        with desk(thinks, **chosen) as made:
+            yield Paid(made, fake, made.token("operator"))
+            close = getattr(made.container.analyzer, "close", None)
+            if close is not None:
+                close()
