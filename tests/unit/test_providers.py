@@ -38,10 +38,11 @@ def test_each_name_is_a_provider(name: str, kind: str, source: str, has_batches:
     made = provider(Settings.model_construct(provider=name, secrets_dir=tmp_path))
     assert type(made).__name__ == kind
     assert (made.source, made.has_batches) == (source, has_batches)
-    assert not made.is_ready
+    ready = [made.is_ready]
     (tmp_path / f"{name}.key").write_text("sk-1")
-    assert made.is_ready
+    ready.append(made.is_ready)
     made.close()
+    assert ready == [False, True]
 
 
 def test_a_name_that_nobody_has_stops_the_start() -> None:
