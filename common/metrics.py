@@ -60,6 +60,21 @@ class Metrics:
         self._provider_held = Counter(
             "aiw_provider_held_calls", "Model calls held back by a used up rate limit", registry=registry
         )
+        self._cache = _Labelled(
+            Counter(
+                "aiw_cache",
+                "Requests looked up among remembered answers, by side (redis, postgres, claim) and how it ended",
+                ["side", "ended"],
+                registry=registry,
+            )
+        )
+        self._cache_checks = _Labelled(
+            Counter("aiw_cache_checks", "Remembered answers that were asked again", ["ended"], registry=registry)
+        )
+        self._cache_forged = Counter(
+            "aiw_cache_forged", "Cache entries in Redis that were not ours, not for here or not for now",
+            registry=registry,
+        )  # fmt: skip
         self._request_children: dict[str, Histogram] = {}
         Info("aiw_build", "What runs here", registry=registry).info({"version": _version()})
 
@@ -90,6 +105,19 @@ class Metrics:
         """Tasks were read a second time, as a check of packs: `agreed`, `differed`."""
         self._checks.add(tasks - different, "agreed")
         self._checks.add(different, "differed")
+
+    def cache(self, side: str, hits: int, misses: int) -> None:
+        """So many requests were looked up: in `redis`, in `postgres`, or beside an equal one in one `claim`."""
+        self._cache.add(hits, side, "hit")
+        self._cache.add(misses, side, "miss")
+
+    def cache_checked(self, *, agreed: bool) -> None:
+        """A remembered answer was asked again; one that differs is an alarm."""
+        self._cache_checks.add(1, "agreed" if agreed else "differed")
+
+    def cache_forged(self, entries: int) -> None:
+        """Entries in Redis were refused."""
+        self._cache_forged.inc(entries)
 
     def request(self, function: str, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route`: its name or template, never a path."""
