@@ -25,9 +25,21 @@ from common.analysis.chain import Chain
 from common.config import Settings
 from common.core.task import Json
 from common.ports import Answer, NotAnswered, Question
-from tests.unit.provider import KEY, NOW, WORKSPACE, proposal, question, task_of
+from tests.unit.provider import KEY, NOW, WORKSPACE, proposal, question, task_of, under
 
 Behaviour = dict[str, Json]
+NONCE = "0a1b2c3d"
+
+
+def reply(**changes: Json) -> Behaviour:
+    """A plan for the one task that is asked about."""
+    return {"type": "reply", "text": under([NONCE], proposal(**changes))}
+
+
+@pytest.fixture(autouse=True)
+def known_nonce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake says what it is told and cannot echo: so each call, of one task here, has the same nonce."""
+    monkeypatch.setattr("common.analysis.pack.secrets.token_hex", lambda _: NONCE)
 
 
 def free_port() -> int:
@@ -113,13 +125,23 @@ def desk(llmock: str, tmp_path: Path) -> Iterator[Desk]:
 
 def test_a_task_is_read_and_paid(desk: Desk) -> None:
     """The whole way: rules decline, Claude is asked once, the answer is read, the cost is booked."""
-    desk.plays({"type": "reply", "text": proposal(summary="가격표를 가져옵니다.")})
+    desk.plays(reply(summary="가격표를 가져옵니다."))
     answer = desk.read(question("가격표 좀 알아서 챙겨줘", lang="ko"))
     assert isinstance(answer, Answer)
     assert (answer.source, answer.summary) == ("claude", "가격표를 가져옵니다.")
     assert answer.cost > 0
     assert desk.spent == (answer.cost, 0)
     assert desk.served() == 1
+
+
+def test_an_answer_under_another_nonce_is_not_its_answer(desk: Desk) -> None:
+    """I12: asked again once, alone, and then a person's."""
+    desk.plays(*[{"type": "reply", "text": under(["ffffffff"], proposal())}] * 2)
+    said = desk.read(question("weigh the offers"))
+    assert isinstance(said, NotAnswered)
+    assert said.failure.code == "unusable_answer"
+    assert desk.spent == (said.cost, 0)
+    assert desk.served() == 2
 
 
 def test_chatter_instead_of_json_goes_to_a_person(desk: Desk) -> None:
@@ -209,7 +231,7 @@ def test_a_key_that_is_added_later_is_used_at_once(llmock: str, tmp_path: Path) 
     assert isinstance(without, NotAnswered)
     assert (without.failure.code, desk.served()) == ("no_recipe", 0)
     (tmp_path / "anthropic.key").write_text(KEY)
-    desk.plays({"type": "reply", "text": proposal()})
+    desk.plays(reply())
     assert isinstance(desk.read(question("weigh the offers")), Answer)
     desk.chain.close()
 
@@ -234,7 +256,7 @@ def test_words_are_generated(desk: Desk) -> None:
 def test_eight_at_once_are_each_booked(desk: Desk) -> None:
     """I7: one client, many threads; what is spent is the sum of what they cost."""
     for _ in range(24):
-        desk.plays({"type": "reply", "text": proposal()})
+        desk.plays(reply())
     costs: list[int] = []
 
     def work() -> None:
