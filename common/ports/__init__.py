@@ -12,12 +12,25 @@ from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
 from common.ports.people import People, Person, Principal, Role, TokenRow
 from common.ports.process import WAKE_KINDS, Clock, Notifier, wakes_of
-from common.ports.queue import Added, AddRefused, Begin, Begun, NewTask, NotBegun, Queue, Refusal, Submission
+from common.ports.queue import (
+    PATIENCE,
+    Added,
+    AddRefused,
+    Begin,
+    Begun,
+    Forming,
+    NewTask,
+    NotBegun,
+    Queue,
+    Refusal,
+    Submission,
+)
 from common.ports.reads import Depth, EventRecord, QueueView, Reads, TaskFilter, TaskRecord
 from common.ports.workspace import SettingRow, Workspace
 
 __all__ = [
     "ANSWER_IN",
+    "PATIENCE",
     "WAKE_KINDS",
     "AddRefused",
     "Added",
@@ -44,6 +57,7 @@ __all__ = [
     "Depth",
     "EventRecord",
     "Flight",
+    "Forming",
     "Front",
     "Http",
     "HttpFailure",

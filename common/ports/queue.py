@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from common.core.lifecycle import Ask, NextStep, Transition
@@ -54,6 +54,20 @@ class AddRefused(StrEnum):
 
     TOKEN = "token"  # noqa: S105 - revoked or expired since it was looked up
     KEY_CONFLICT = "key_conflict"  # the key was used with another body
+
+
+PATIENCE: Final = 10  # times as long lingers the text of a workspace whose money nears its limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forming:
+    """How texts that wait are cut into packs: of one workspace and one origin each (I12)."""
+
+    tasks: int = 10  # in a pack at most; so many need not wait for more
+    packs: int = 8  # at most in one claim
+    linger: timedelta = timedelta(seconds=2)  # nor need a pack whose oldest has been due for so long
+    patient: frozenset[UUID] = frozenset()  # workspaces where it is `PATIENCE` times as long
+    economy: bool = False  # those that may wait hours, and no others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +133,19 @@ class Queue(Protocol):
 
         Never two live leases on one (I3); fair between workspaces; of `queued` none of a paused workspace.
         Nothing due: an empty list.
+        """
+
+    def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
+        """Lease due tasks of `received` for analysis, those of a pack together; best `claim_order` first.
+
+        A pack is of one workspace, origin and `economy`. It is taken once it is full, or has a task of priority 9, or
+        its oldest has lingered. Fair between workspaces; never two live leases on one (I3). None ready: an empty list.
+        """
+
+    def next_pack(self, forming: Forming) -> timedelta | None:
+        """How long until a pack may be ready that is not yet: its oldest has lingered, or another task becomes due.
+
+        None: nothing waits. Zero: something is ready.
         """
 
     def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:

@@ -10,7 +10,7 @@ from uuid import UUID
 from common.adapters.memory.queue import MemoryQueue
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import State, Task
-from common.ports import Added, AddRefused, Begin, Begun, NotBegun, Submission
+from common.ports import Added, AddRefused, Begin, Begun, Forming, NotBegun, Submission
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -34,11 +34,25 @@ class WatchedQueue:
         """See Queue."""
         self._world.point()
         tasks = self.inner.claim(state, worker, limit, lease)
+        self._claimed(tasks)
+        return tasks
+
+    def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
+        """See Queue."""
+        self._world.point()
+        packs = self.inner.claim_packs(worker, forming, lease)
+        self._claimed([task for pack in packs for task in pack])
+        return packs
+
+    def next_pack(self, forming: Forming) -> timedelta | None:
+        """See Queue."""
+        return self.inner.next_pack(forming)
+
+    def _claimed(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             self._world.oracle.held[task.id, task.lease_no] = task.plan
         self._world.oracle.look()
         self._world.point()
-        return tasks
 
     def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
         """See Queue."""

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from common.adapters.memory.apply import MemoryApply
 from common.adapters.memory.gate import MemoryGate
+from common.adapters.memory.pack_claim import due_texts, lingers_until, packs_of
 from common.adapters.memory.rows import KeyEntry, TaskRow
 from common.core.task import LEASED, State, Task
-from common.ports import Added, AddRefused, NewTask, Submission
+from common.ports import Added, AddRefused, Forming, NewTask, Submission
 
 KEYS_KEPT: Final = timedelta(days=7)
 CLAIMED: Final = {State.RECEIVED: (State.ANALYZING, "analysis_started"), State.QUEUED: (State.RUNNING, "started")}
@@ -84,6 +85,19 @@ class MemoryQueue(MemoryGate, MemoryApply):
             ready = [r for rows in by_workspace.values() for r in sorted(rows, key=lambda r: r.claim_order)[:share]]
             chosen = sorted(ready, key=lambda r: r.claim_order)[:limit]
             return [self._lease(row, worker, lease, now) for row in chosen]
+
+    def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
+        """See Queue."""
+        with self.store.commit() as now:
+            packs = packs_of(due_texts(self.store.tasks.values(), forming, now), forming, now)
+            return [[self._lease(row, worker, lease, now) for row in pack] for pack in packs]
+
+    def next_pack(self, forming: Forming) -> timedelta | None:
+        """See Queue."""
+        with self.store.commit() as now:
+            lingered = lingers_until(due_texts(self.store.tasks.values(), forming, now), forming, now)
+        times = [time for time in (lingered, self.next_due(State.RECEIVED)) if time is not None]
+        return min(times, default=None)
 
     def held_back(self, row: TaskRow) -> bool:
         """What is queued in a paused workspace is not claimed; analysis goes on."""

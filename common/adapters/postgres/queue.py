@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from common.adapters.postgres import add as intake, apply as changes, claim as leases, gate
+from common.adapters.postgres import add as intake, apply as changes, claim as leases, gate, pack_claim
 from common.adapters.postgres.connection import Database
 from common.adapters.postgres.documents import uuids
 from common.adapters.postgres.rows import tasks_from
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import State, Task
-from common.ports import Added, AddRefused, Begin, Begun, NotBegun, Submission
+from common.ports import Added, AddRefused, Begin, Begun, Forming, NotBegun, Submission
 
 
 class PostgresQueue:
@@ -29,6 +29,14 @@ class PostgresQueue:
     def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
         """See ports.Queue."""
         return leases.claim(self._database, state, worker, limit, lease)
+
+    def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
+        """See ports.Queue."""
+        return pack_claim.claim_packs(self._database, worker, forming, lease)
+
+    def next_pack(self, forming: Forming) -> timedelta | None:
+        """See ports.Queue."""
+        return pack_claim.next_pack(self._database, forming)
 
     def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
         """See ports.Queue."""

@@ -11,6 +11,8 @@ ALTER TABLE tasks
         (worker_id IS NOT NULL) = (state = 'running' OR (state = 'analyzing' AND batch IS NULL))),
     ADD CONSTRAINT tasks_parked_while_read CHECK (batch IS NULL OR state = 'analyzing');
 CREATE INDEX tasks_parked ON tasks (batch) WHERE batch IS NOT NULL;
+-- what is to be read at once is found beside any number of those that may wait
+CREATE INDEX tasks_received_now ON tasks (workspace, claim_order) WHERE state = 'received' AND NOT economy;
 
 ALTER TABLE task_events DROP CONSTRAINT events_lifecycle;
 ALTER TABLE task_events ADD CONSTRAINT events_lifecycle CHECK ((kind, coalesce(from_state, '-'), to_state) IN (
