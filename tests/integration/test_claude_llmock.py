@@ -136,7 +136,8 @@ def test_a_task_is_read_and_paid(desk: Desk) -> None:
 
 def test_an_answer_under_another_nonce_is_not_its_answer(desk: Desk) -> None:
     """I12: asked again once, alone, and then a person's."""
-    desk.plays(*[{"type": "reply", "text": under(["ffffffff"], proposal())}] * 2)
+    foreign: Behaviour = {"type": "reply", "text": under(["ffffffff"], proposal())}
+    desk.plays(foreign, foreign)
     said = desk.read(question("weigh the offers"))
     assert isinstance(said, NotAnswered)
     assert said.failure.code == "unusable_answer"
@@ -181,6 +182,35 @@ def test_retry_after_is_honoured(desk: Desk) -> None:
         timedelta(seconds=17),
         timedelta(minutes=15),
     ]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ({"type": "reply", "text": "No.", "finish_reason": "content_filter"}, "refused_by_model"),
+        ({"type": "reply", "text": '{"answers": [{"non', "finish_reason": "length"}, "answer_truncated"),
+        ({"type": "reply", "text": '{"answers": [{"nonce": 1,,}]}'}, "unusable_answer"),
+    ],
+)
+def test_what_a_model_says_and_is_no_plan_is_paid_and_a_persons(desk: Desk, behaviour: Behaviour, code: str) -> None:
+    """I7: a refusal, an answer cut off and broken JSON were answered: booked as billed, after one repair at most."""
+    desk.plays(behaviour, behaviour)
+    said = desk.read(question("weigh the offers"))
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, said.waiting_for) == (code, None)
+    assert desk.spent == (said.cost, 0)
+    assert 1 <= desk.served() <= 2
+
+
+def test_a_slow_answer_is_not_waited_for_and_assumed_billed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I7: nobody knows whether the model went on."""
+    monkeypatch.setattr("common.analysis.pack.SECONDS", 0.3)
+    desk.plays({"type": "delay", "seconds": 2})
+    said = desk.read(question("weigh the offers"))
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, said.waiting_for) == ("provider_timeout", "provider")
+    assert desk.spent == (said.cost, 0)
+    assert said.cost > 0
 
 
 def test_a_server_error_is_assumed_billed(desk: Desk) -> None:
