@@ -13,6 +13,16 @@ from common.core.task import Risk
 SECRET_FILES: Final = ("database_url", "redis_url")
 
 
+class WrongSettingError(ValueError):
+    """A value that can only be told to be wrong by who uses it; it stops the start as any other wrong one."""
+
+    def __init__(self, name: str, said: str) -> None:
+        """`name`: of the environment variable; `said`: what is wrong with it, and the mend."""
+        super().__init__(f"{name}: {said}")
+        self.name = name
+        self.said = said
+
+
 class Settings(BaseSettings):
     """The environment of a function, or of the supervisor that starts them. Read-only."""
 

@@ -14,6 +14,7 @@ from common.adapters.outbound_http import OutboundHttp, own_parts
 from common.adapters.postgres.approvals import PostgresApprovals
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
+from common.adapters.postgres.costs import PostgresCosts
 from common.adapters.postgres.people import PostgresPeople
 from common.adapters.postgres.queue import PostgresQueue
 from common.adapters.postgres.reads import PostgresReads
@@ -23,13 +24,17 @@ from common.adapters.redis.wakes import RedisWakes
 from common.adapters.system_clock import SystemClock
 from common.adapters.wake_client import WakeClient
 from common.analysis import choose
+from common.analysis.prices import check_models
+from common.analysis.quote import Quote
 from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.after_step import Limits
-from common.ports import Analyzer, Approvals, Budget, Clock, Http, Notifier, People, Queue, Reads, Workspace
+from common.ports import Analyzer, Approvals, Budget, Clock, Costs, Http, Notifier, People, Queue, Reads, Workspace
 from common.routes import FUNCTIONS
 
 WAKE_MARGIN: Final = 15  # seconds that a wake's answer may take beyond its time budget: the last turn is worked off
+
+ASK_MODELS: Final = frozenset({"analyze", "execute"})
 
 
 class Thinker(Analyzer, Model, Protocol):
@@ -48,6 +53,8 @@ class Container:
     workspace: Workspace
     people: People
     budget: Budget
+    costs: Costs
+    quote: Quote
     notifier: Notifier
     analyzer: Thinker
     http: Http
@@ -64,7 +71,9 @@ class Container:
 
 
 def bootstrap(settings: Settings) -> Container:
-    """Wire a function's adapters. Opens no connection: that happens at first use."""
+    """Wire a function's adapters. Opens no connection: that happens at first use. WrongSettingError."""
+    if settings.function in ASK_MODELS:
+        check_models(settings)
     clock = SystemClock()
     database = Database(settings.database_url.get_secret_value(), settings.database_role)
     people = PostgresPeople(database)
@@ -75,7 +84,8 @@ def bootstrap(settings: Settings) -> Container:
         settings.public_url,
         *(settings.function_url.format(name=name) for name in FUNCTIONS),
     )
-    catalogue = Catalogue.shipped(f"{host}:{port}" for host, port in own)
+    quote = Quote.of(settings)
+    catalogue = Catalogue.shipped((f"{host}:{port}" for host, port in own), quote)
     analyzer = choose(settings, budget, catalogue)
     notifier = RedisNotifier(settings.redis_url, settings.function) if settings.redis_url else NoNotifier()
 
@@ -92,6 +102,8 @@ def bootstrap(settings: Settings) -> Container:
         workspace=PostgresWorkspace(database),
         people=people,
         budget=budget,
+        costs=PostgresCosts(database),
+        quote=quote,
         notifier=notifier,
         analyzer=analyzer,
         http=OutboundHttp(own),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from common import api
 from common.actions.assessing import Compared, added_targets, repeated
 from common.actions.claude_generate import ClaudeGenerate
-from common.actions.contract import Action, Context, Effect, Known, NotDone, Outcome, Unknown, t
+from common.actions.contract import Action, Context, Effect, Known, NotDone, Outcome, Unknown, Writing, t
 from common.actions.function_invoke import FunctionInvoke
 from common.actions.http_request import HttpRequestAction
 from common.actions.notify import Notify
@@ -28,25 +28,29 @@ __all__ = ["Catalogue", "Unresolvable"]
 POINTER: Final = "#/plan"
 UNSAID: Final = frozenset({""})  # no argument is called so
 NOTHING: Final[dict[int, Understood]] = {}
+Quote = Callable[[Sequence[Writing]], int | None]  # the most that writing these may cost, retries included; nanodollars
 TIMEOUT_UNREADABLE: Final = timedelta(seconds=30)  # nothing will be sent; it only has to be some time
 
 
 class Catalogue:
     """The installed actions."""
 
-    def __init__(self, actions: Sequence[Action[Any]]) -> None:
-        """`actions`: each name once."""
+    def __init__(self, actions: Sequence[Action[Any]], quote: Quote | None = None) -> None:
+        """`actions`: each name once. `quote`: what writing costs at most; None: nobody here would pay for it."""
         self._actions: Mapping[str, Action[Any]] = {action.name: action for action in actions}
+        self._writing = frozenset(action.name for action in actions if type(action).writes is not Action.writes)
+        self._quote = quote
         self._remembered = threading.local()
 
     @classmethod
-    def shipped(cls, own: Iterable[str] = ()) -> Catalogue:
+    def shipped(cls, own: Iterable[str] = (), quote: Quote | None = None) -> Catalogue:
         """The actions that come with the product.
 
         Args:
             own: host:port of our own parts (front door, gateway, database, brokers, bucket): never a target of a plan.
+            quote: as in the constructor.
         """
-        return cls((Value(), Wait(), HttpRequestAction(own), FunctionInvoke(), Notify(), ClaudeGenerate()))
+        return cls((Value(), Wait(), HttpRequestAction(own), FunctionInvoke(), Notify(), ClaudeGenerate()), quote)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -158,6 +162,28 @@ class Catalogue:
             return references.unbounded(step.args)
         except Invalid:
             return True
+
+    # --- money ------------------------------------------------------------------------------------------------------
+
+    def cost_cap(self, steps: Sequence[Step], task: Task | None = None) -> int | None:
+        """What executing a task may cost altogether once this is its plan, in nanodollars; None: nothing.
+
+        Args:
+            steps: of the new plan.
+            task: with the plan before it, if there was one. Once that has begun it may have cost all that it was
+                allowed to, which holds for steps that the two have in common, too.
+        """
+        earlier = task.plan if task is not None and task.trail else None
+        done = task.done if task is not None else {}
+        spent = (earlier.cost_cap or 0) if earlier is not None else 0
+        new = [s for s in steps if s.id not in done and (earlier is None or s not in earlier.steps)]
+        writings = [found for step in new if (found := self._writes(step)) is not None]
+        worst = self._quote(writings) if self._quote is not None and writings else None
+        return spent + (worst or 0) or None
+
+    def _writes(self, step: Step) -> Writing | None:
+        read = self._read(step) if step.action in self._writing else None
+        return None if read is None else read.action.writes(read.args)
 
     # --- running ----------------------------------------------------------------------------------------------------
 

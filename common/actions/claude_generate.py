@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Annotated, ClassVar, Final
 
@@ -20,13 +21,16 @@ from common.actions.contract import (
     Outcome,
     Policy,
     Reason,
+    Writing,
     control,
     data,
+    is_ref,
     t,
 )  # fmt: skip
 from common.actions.words import joined, shown, shown_text
 
 TOKENS_MAX: Final = 8000  # of one answer; more is a sign of a loop, and of a bill
+REF_BYTES: Final = 64_000  # a result of which the size is not known yet: as large as one that is kept inline
 TIMEOUT: Final = timedelta(seconds=120)  # that many tokens take about a minute
 
 
@@ -66,6 +70,13 @@ class ClaudeGenerate(Action[ClaudeGenerateArgs]):
         """The question."""
         return {"prompt": args.prompt, "schema": args.schema_}
 
+    def writes(self, args: ClaudeGenerateArgs) -> Writing:
+        """The question as far as it is known, results to come taken for 64 KB each."""
+        known, results = _without_results(args.prompt)
+        size = len(joined(known).encode("utf-8", "surrogatepass")) + results * REF_BYTES
+        schema = "" if args.schema_ is None else json.dumps(args.schema_, ensure_ascii=False)
+        return Writing(size, len(schema.encode("utf-8", "surrogatepass")), args.max_tokens)
+
     def timeout(self, args: ClaudeGenerateArgs) -> timedelta:  # noqa: ARG002 - the same for all
         """See TIMEOUT."""
         return TIMEOUT
@@ -83,3 +94,16 @@ class ClaudeGenerate(Action[ClaudeGenerateArgs]):
         if not isinstance(answer, Generated):
             return answer
         return Done({"text": answer.text} if args.schema_ is None else {"json": answer.json})
+
+
+def _without_results(value: Json) -> tuple[Json, int]:
+    """What is known of a value, and how many results are still to come into it."""
+    if is_ref(value):
+        return "", 1
+    if isinstance(value, list):
+        parts = [_without_results(part) for part in value]
+        return [part for part, _ in parts], sum(count for _, count in parts)
+    if isinstance(value, dict):
+        fields = {name: _without_results(field) for name, field in value.items()}
+        return {name: field for name, (field, _) in fields.items()}, sum(count for _, count in fields.values())
+    return value, 0

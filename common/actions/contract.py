@@ -18,7 +18,8 @@ from common.ports import HttpFailure, HttpRequest, HttpResponse
 
 __all__ = [
     "Action", "Args", "Context", "Done", "Effect", "Generated", "HttpFailure", "HttpRequest", "HttpResponse", "Json",
-    "Known", "Lang", "NotDone", "Outcome", "Policy", "Reason", "Risk", "Unknown", "control", "data", "is_ref", "t",
+    "Known", "Lang", "NotDone", "Outcome", "Policy", "Reason", "Risk", "Unknown", "Writing",
+    "control", "data", "is_ref", "t",
 ]  # fmt: skip
 
 REF: Final = "$ref"
@@ -63,6 +64,15 @@ class Generated:
 
     text: str
     json: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a model is asked to write at most: bytes that bound the tokens of the question, tokens of the answer."""
+
+    prompt_bytes: int
+    schema_bytes: int
+    max_tokens: int
 
 
 class Model(Protocol):
@@ -132,6 +142,10 @@ class Action(ABC, Generic[A]):
 
     def delay(self, args: A, now: datetime) -> timedelta | None:  # noqa: ARG002 - only `wait` waits
         """How long the task sleeps before this step is done; None: it does not."""
+        return None
+
+    def writes(self, args: A) -> Writing | None:  # noqa: ARG002 - most cost nothing
+        """What it asks a model for, and so costs money by; None: nothing."""
         return None
 
     def timeout(self, args: A) -> timedelta:  # noqa: ARG002 - most actions have the default

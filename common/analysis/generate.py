@@ -44,6 +44,7 @@ class Writer:
                 max_tokens=max_tokens,
                 schema=schema,
                 task_ids=(task.id,),
+                cap=task.plan.cost_cap if task.plan is not None else None,
                 timeout=GENERATE_SECONDS,
             )
         )

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from common.analysis.call import Call
-from common.config import Settings
+from common.config import Settings, WrongSettingError
 from common.ports import Usage
 
 NANO_A_TOKEN: Final = 1000  # a dollar for a million tokens is a thousand nanodollars for one
@@ -19,15 +19,12 @@ NANO: Final = Decimal(10**9)
 # What a provider adds to a prompt by itself: the frame of messages, and how to keep to a schema (a few hundred tokens).
 FRAME_TOKENS: Final = 2000
 BATCH: Final = {"processing": "batch"}  # half of everything; the table has to be told
+OWN_PRICES: Final = "AIW_MODEL_PRICES"
 _OWN: Final = re.compile(r"(?P<model>[^\s=,]+)\s*=\s*(?P<input>\d+(?:\.\d+)?)\s*/\s*(?P<output>\d+(?:\.\d+)?)")
 
 
 class UnknownPriceError(Exception):
     """Nobody knows what the model costs: a call of it is refused."""
-
-
-class WrongPricesError(ValueError):
-    """The setting `model_prices` cannot be read; the message quotes the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +43,13 @@ class OwnPrice:
 
 
 def own_prices(text: str) -> dict[str, OwnPrice]:
-    """`m=0.1/0.4, local=0/0`: dollars per million tokens in and out, by model. WrongPricesError."""
+    """`m=0.1/0.4, local=0/0`: dollars per million tokens in and out, by model. WrongSettingError."""
     found: dict[str, OwnPrice] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         match = _OWN.fullmatch(part)
         if match is None:
-            raise WrongPricesError(f"{part[:60]!r}: write model=in/out, dollars per million tokens, e.g. local=0/0")
+            said = f"{part[:60]!r}: write model=in/out, dollars per million tokens, e.g. local=0/0"
+            raise WrongSettingError(OWN_PRICES, said)
         found[match["model"]] = OwnPrice(Decimal(match["input"]), Decimal(match["output"]))
     return found
 
@@ -65,7 +63,7 @@ class Prices:
 
     @classmethod
     def of(cls, settings: Settings) -> Prices:
-        """Of an installation. WrongPricesError."""
+        """Of an installation. WrongSettingError."""
         return cls(settings.provider, own_prices(settings.model_prices))
 
     def cost(self, model: str, usage: Usage, *, batch: bool = False) -> int:
@@ -122,6 +120,16 @@ class Prices:
 
 
 TABLE: Final = Prices()  # Anthropic's, as published
+
+
+def check_models(settings: Settings) -> None:
+    """Whoever asks models knows at its start what each of them costs. WrongSettingError, naming the setting."""
+    prices = Prices.of(settings)
+    for name, model in (("AIW_MODEL", settings.model), ("AIW_STRONG_MODEL", settings.strong_model)):
+        if model and prices.unknown(model):
+            shown = model[:60]
+            said = f"nobody knows what {shown!r} costs: name another, or say it by {OWN_PRICES}='{shown}=in/out'"
+            raise WrongSettingError(name, said)
 
 
 def schema_text(call: Call) -> str:

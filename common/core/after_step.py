@@ -17,6 +17,7 @@ BACKOFF_FIRST: Final = timedelta(seconds=1)
 BACKOFF_LONGEST: Final = timedelta(minutes=5)
 REMIND_IN: Final = timedelta(hours=24)  # a person's reminder in `manual`
 ASK_NOW: Final = timedelta(0)
+FOR_A_PERSON: Final = frozenset({"cost_cap"})  # thinking again would only cost more: what it may cost is theirs to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def _later(task: Task, ended: Ended | None, failure: Failure, outcome: NotDone, 
 
 
 def _after_permanent(task: Task, ended: Ended | None, failure: Failure, limits: Limits, actor: str) -> Transition:
-    if task.request.text is None or not limits.model:
+    if task.request.text is None or not limits.model or failure.code in FOR_A_PERSON:
         return _to_person(task, ended, failure, actor, lost=False, note=None)
     if task.replans >= limits.replans:
         return _to_person(task, ended, failure, actor, lost=False, note="replans_spent")

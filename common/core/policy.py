@@ -115,9 +115,16 @@ def decide(
 
 
 def planned(
-    number: int, steps: Sequence[Step], source: str, verdict: Assessment, policy: Policy, *, kept: int = 0
+    number: int,
+    steps: Sequence[Step],
+    source: str,
+    verdict: Assessment,
+    policy: Policy,
+    *,
+    kept: int = 0,
+    cost_cap: int | None = None,
 ) -> Plan:
-    """The plan row that an assessment leads to."""
+    """The plan row that an assessment leads to. `cost_cap`: what executing the task may cost, in nanodollars."""
     return Plan(
         number=number,
         steps=tuple(steps),
@@ -127,6 +134,7 @@ def planned(
         reasons=verdict.reasons,
         needs_approval=verdict.needs_approval,
         kept_steps=kept,
+        cost_cap=cost_cap,
         policy_version=policy.version,
     )
 

@@ -139,4 +139,5 @@ def plan_for(task: Task, answer: Answer, policy: Policy, catalogue: Catalogue, n
         return Failure(code="same_plan", step=task.failure.step)
     verdict = catalogue.assess(steps, task.request, policy, claimed=answer.risk, earlier=task.plan, kept=kept)
     number = task.plan.number + 1 if task.plan else 1
-    return planned(number, steps, answer.source, verdict, policy, kept=len(kept))
+    cap = catalogue.cost_cap(steps, task)
+    return planned(number, steps, answer.source, verdict, policy, kept=len(kept), cost_cap=cap)

@@ -194,7 +194,8 @@ def typed_plan(given: api.TaskRequest, request: Request, sent: Sender, root: str
     catalogue, policy, pointer = sent.wired.catalogue, sent.policy, f"{root}/plan"
     steps = catalogue.read(given.plan.steps if given.plan else (), given.inputs, sent.now, pointer=pointer)
     catalogue.refuse(steps, policy, pointer=pointer)
-    return planned(1, steps, "typed", catalogue.assess(steps, request, policy), policy)
+    verdict = catalogue.assess(steps, request, policy)
+    return planned(1, steps, "typed", verdict, policy, cost_cap=catalogue.cost_cap(steps))
 
 
 def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:
@@ -242,7 +243,8 @@ def _previewed(kind: str | None, plan: Plan, target: State, wired: Container, la
         plan=plan_view(plan, masked=False),
         summary=[wired.catalogue.sentence(step, lang) for step in plan.steps],
         next_state=target,
-        estimate_usd=api.usd(cost),
+        # Reading it, and all that its plan may write: what handing it in would cost at most.
+        estimate_usd=api.usd(cost + (plan.cost_cap or 0)),
     )
 
 

@@ -116,7 +116,8 @@ def _again(wired: Container, task: Task, plan: Plan) -> tuple[State, Plan | None
     approval = wired.approvals.open(task.workspace, task.id)
     if approval is not None and wired.approvals.valid(task.workspace, task.id, approval.digest):
         return State.QUEUED, None, None
-    again = planned(plan.number + 1, plan.steps, plan.source, verdict, policy, kept=len(done))
+    cap = wired.catalogue.cost_cap(plan.steps, task)
+    again = planned(plan.number + 1, plan.steps, plan.source, verdict, policy, kept=len(done), cost_cap=cap)
     return State.AWAITING_APPROVAL, again, ask_for(task, again)
 
 

@@ -65,7 +65,8 @@ def prepare(task: Task, policy: Policy, catalogue: Catalogue, limits: Limits, dr
         return Free(task, resolved)
     verdict = catalogue.assess_resolved(task, step, resolved, policy)
     if verdict.needs_approval and catalogue.unbounded(step) and _above(verdict, step, policy):
-        return ask_again(task, filled_in(task.plan, resolved), verdict, policy, "resolved")
+        steps = filled_in(task.plan, resolved)
+        return ask_again(task, steps, verdict, policy, "resolved", catalogue.cost_cap(steps, task))
     return Want(task, resolved, effect, verdict, _begin(task, task.plan, resolved, effect, verdict, policy, catalogue))
 
 
@@ -98,11 +99,13 @@ def filled_in(plan: Plan, resolved: Step) -> tuple[Step, ...]:
     return tuple(resolved if s.id == resolved.id else s for s in plan.steps)
 
 
-def ask_again(task: Task, steps: tuple[Step, ...], verdict: Assessment, policy: Policy, source: str) -> Transition:
+def ask_again(
+    task: Task, steps: tuple[Step, ...], verdict: Assessment, policy: Policy, source: str, cost_cap: int | None
+) -> Transition:
     """Wait for a person over exactly these steps, as the next plan."""
     number = task.plan.number + 1 if task.plan else 1
     kept = len([s for s in steps if s.id in task.done])
-    plan = planned(number, steps, source, verdict, policy, kept=kept)
+    plan = planned(number, steps, source, verdict, policy, kept=kept, cost_cap=cost_cap)
     ask = ask_for(task, plan)
     return move(task, "approval_needed", State.AWAITING_APPROVAL, ask.expires_in, ACTOR, plan=plan, ask=ask)
 
@@ -131,7 +134,8 @@ def after_refusal(want: Want, why: Refusal, policy: Policy) -> Transition | None
         case Refusal.APPROVAL_NEEDED:
             steps = task.plan.steps if task.plan else ()
             source = task.plan.source if task.plan else "typed"
-            return ask_again(task, steps, want.verdict, policy, source)
+            cap = task.plan.cost_cap if task.plan else None
+            return ask_again(task, steps, want.verdict, policy, source, cap)
         case Refusal.COST_CAP:
             return give_up(task, "cost_cap", step.id)
         case Refusal.UNDECIDED:

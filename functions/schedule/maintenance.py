@@ -90,7 +90,9 @@ class Maintenance:
             policy = self.workspace.policy(task.workspace)
             kept = tuple(s for s in task.plan.steps if s.id in task.done)
             verdict = self.catalogue.reassess(task, policy)
-            plan = planned(task.plan.number + 1, task.plan.steps, task.plan.source, verdict, policy, kept=len(kept))
+            number, steps, source = task.plan.number + 1, task.plan.steps, task.plan.source
+            cap = self.catalogue.cost_cap(steps, task)
+            plan = planned(number, steps, source, verdict, policy, kept=len(kept), cost_cap=cap)
             target, ask = destination(task, plan)
             check_in = ask.expires_in if ask else timedelta(0)
             moves.append(move(task, "reassessed", target, check_in, ACTOR, plan=plan, ask=ask))

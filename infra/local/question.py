@@ -55,10 +55,14 @@ def _attempt(answer: Callable[[], Mapping[str, object]]) -> dict[str, object]:
     """In the child: the answer, or why there is none. Anything unforeseen goes to its log, whole, and ends it."""
     from pydantic import ValidationError  # noqa: PLC0415 - only in the child
 
+    from common.config import WrongSettingError  # noqa: PLC0415 - as above
+
     try:
         return {"answer": dict(answer())}
     except UpError as exc:
         return {"key": exc.key, "values": {name: str(value) for name, value in exc.values.items()}}
+    except WrongSettingError as exc:
+        return {"key": "bad_setting", "values": {"name": exc.name, "said": exc.said}}
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "?"

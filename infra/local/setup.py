@@ -26,15 +26,18 @@ def prepare(cluster: Cluster | None, database_url: str, keep: Callable[[str], No
     Returns `schema`, `postgres` (its version) and `seconds`.
     """
     from common.adapters.postgres import bootstrap, migrations  # noqa: PLC0415 - only in the child: half a second, 30 MB
+    from common.analysis.prices import check_models  # noqa: PLC0415 - as above
     from common.config import Settings  # noqa: PLC0415 - as above
     from common.core.errors import SchemaTooNew, Unavailable  # noqa: PLC0415 - as above
 
     began = time.monotonic()
     if cluster is not None:
         _make_database(cluster)
+    settings = Settings()
+    check_models(settings)
     try:
         schema = migrations.migrate(database_url)
-        bootstrap.first_start(database_url, Settings(), keep)
+        bootstrap.first_start(database_url, settings, keep)
     except SchemaTooNew as exc:
         raise UpError("newer_data", said=exc) from exc
     except Unavailable as exc:

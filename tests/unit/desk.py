@@ -19,12 +19,15 @@ from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated
 from common.adapters.memory.approvals import MemoryApprovals
 from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.costs import MemoryCosts
 from common.adapters.memory.people import MemoryPeople
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.reads import MemoryReads
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.adapters.system_clock import SystemClock
+from common.analysis.prices import TABLE
+from common.analysis.quote import Quote
 from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.policy import Policy
@@ -135,6 +138,7 @@ def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) 
     store = MemoryStore(lambda: datetime.now(UTC) + moved[0])
     workspace = store.add_workspace("default")
     clock, people, told, far, reader = SystemClock(), MemoryPeople(store), Told(), FarSide(), Reader()
+    quote = Quote(TABLE, "claude-haiku-5-5", attempts=5)
     container = Container(
         settings=Settings(public_url="http://testserver", **settings),  # type: ignore[arg-type]  # a test's own values
         clock=clock,
@@ -144,10 +148,12 @@ def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) 
         workspace=MemoryWorkspace(store),
         people=people,
         budget=MemoryBudget(store),
+        costs=MemoryCosts(store),
+        quote=quote,
         notifier=told,
         analyzer=reader,
         http=far,
-        catalogue=Catalogue.shipped(),
+        catalogue=Catalogue.shipped(quote=quote),
         doorkeeper=Doorkeeper(people, clock),
         worker="test",
         ready=lambda: None,

@@ -59,7 +59,8 @@ def test_an_answer_is_booked_at_what_it_cost() -> None:
     said = BudgetDoor(budget, Stub(REPLY)).ask(CALL)
     # 400 at 0.10, 3,000 read from the cache at 0.01, 200 at 0.50 dollars a million tokens
     expected = 400 * 100 + 3000 * 10 + 200 * 500
-    assert said == replace(REPLY, cost=expected)
+    [row] = budget.store.calls
+    assert said == replace(REPLY, cost=expected, call=row)
     month = budget.month(WORKSPACE)
     assert (month.spent, month.reserved) == (expected, 0)
 
