@@ -52,6 +52,12 @@ class ClaimLoop:
         self._draining = False
         self._called_at = -inf
 
+    def joined(self) -> bool:
+        """Serve a wake by a loop that runs, which then claims once more; False: none does. Does not block."""
+        with self._lock:
+            self._woken = self._woken or self._running
+            return self._running
+
     def run(self, budget_seconds: float) -> WakeAnswer | None:
         """Serve a wake; None if it joined a loop that runs, which then claims once more.
 

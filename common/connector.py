@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
@@ -23,22 +23,15 @@ from common.api import WakeAnswer
 from common.config import Settings
 from common.routes import FUNCTIONS, FunctionName
 from common.telemetry import code_of, configure_logging, note
+from common.wake_kinds import ANY, TARGETS, TOLD
 
-# DESIGN's table of functions, "woken by". `finished` and what goes to a person end a `?wait=` in analyze and dashboard.
-TARGETS: Final[Mapping[str, tuple[FunctionName, ...]]] = {
-    "aiw.task.received": ("analyze",),
-    "aiw.task.queued": ("execute",),
-    "aiw.approval.requested": ("approve", "analyze", "dashboard"),
-    "aiw.task.manual": ("approve", "analyze", "dashboard"),
-    "aiw.task.finished": ("analyze", "dashboard"),
-}
-
-ANY: Final = "aiw.wake"  # an event type that says nothing: look at everything
 # Seconds between two requests to a function: under load a wake stands for all that came meanwhile, and larger batches
 # cost less a task (measured). One whose last wake brought it a single task is under none, and that task's follower may
 # have somebody who waits.
 GAP: Final = 0.008
 GAP_ALONE: Final = 0.001
+# What only ends waits and moves streams: they look by themselves as well, and work that somebody waits for goes first.
+TELL_AFTER: Final = 0.02
 JOIN_AFTER: Final = (
     0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
 )
@@ -60,6 +53,7 @@ class Pace:
     silence: float = inf  # wake it when it has not answered for so long
     pending: float = inf  # since when a wake waits
     timer: float = inf  # the earliest time that it asked for
+    telling: float = inf  # when it is to be told of others' work
     blocked: float = 0.0  # not before: it failed
     last_sent: float = -inf
     in_flight: int = 0
@@ -70,9 +64,13 @@ class Pace:
         """There may be something to do. Any number of these before the next request are one."""
         self.pending = min(self.pending, now)
 
+    def tell(self, now: float) -> None:
+        """Something happened that whoever waits there wants to know. Any number of these are one, too."""
+        self.telling = min(self.telling, now + TELL_AFTER)
+
     def next_at(self) -> float:
         """When the next request may go; inf: not before something happens."""
-        wanted = min(self.pending, self.timer)
+        wanted = min(self.pending, self.timer, self.telling)
         busy = PARALLEL if self.failures == 0 else 1  # one that fails is asked by one request at a time
         if wanted == inf or self.in_flight >= busy:
             return inf
@@ -81,7 +79,7 @@ class Pace:
 
     def sent(self, now: float) -> None:
         """A request is on its way; a wake from here on wants another."""
-        self.pending = inf
+        self.pending = self.telling = inf
         if self.timer <= now:
             self.timer = inf
         self.last_sent = now
@@ -160,7 +158,11 @@ class Connector:
 
     def _wake(self, name: FunctionName, kind: str) -> None:
         self._kinds[name].add(kind)
-        self._paces[name].wake(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        if kind in TOLD.get(name, ()):
+            self._paces[name].tell(now)
+        else:
+            self._paces[name].wake(now)
         self._knock(name)
 
     async def _read(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Annotated, Any, Final, cast
@@ -32,6 +34,7 @@ from common.problems import problem, reader_lang
 from common.routes import ROUTE, FunctionName, Route
 from common.table_route import Direct, PlainRoute, TableRoute, direct
 from common.telemetry import configure_logging, observed, serve_metrics
+from common.wake_kinds import TOLD
 from common.wiring import Container, bootstrap
 
 ID_ENDING: Final = 4  # hex digits at least: shorter endings are typing errors
@@ -111,6 +114,9 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
         app.state.function = function
         app.state.loop = ClaimLoop(function.turn, container.clock, lambda: container.notifier.publish(HELP[name]))
 
+        # One claim loop a process, so one thread that is always warm.
+        app.state.claims = ThreadPoolExecutor(1, "claims")
+
         def end() -> None:
             app.state.loop.drain()
             function.ending()
@@ -121,6 +127,7 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
         finally:
             await run_in_threadpool(end)
             await run_in_threadpool(function.stop)
+            app.state.claims.shutdown(wait=False)
             if given is None:
                 await run_in_threadpool(container.close)
 
@@ -155,11 +162,6 @@ HELP: Final[Mapping[FunctionName, tuple[str, ...]]] = {
 # --- wakes ----------------------------------------------------------------------------------------------------------
 
 
-# What these say is only for requests and streams that wait here: nothing that is claimed here came to be.
-TOLD: Final[Mapping[FunctionName, frozenset[str]]] = {
-    "analyze": frozenset({"aiw.task.finished", "aiw.task.manual", "aiw.approval.requested"}),
-    "dashboard": frozenset({"aiw.task.finished", "aiw.task.manual", "aiw.approval.requested"}),
-}
 NOTHING_DONE: Final = api.WakeAnswer(claimed=0, done=0, more=False, wake_in_ms=None).model_dump_json()
 
 
@@ -172,7 +174,10 @@ def _waking(name: FunctionName) -> Callable[[Request], Awaitable[Response]]:
         state.function.woken()
         if request.headers.get("ce-type") in told:
             return Response(NOTHING_DONE, media_type="application/json")
-        ran = await run_in_threadpool(state.loop.run, state.container.settings.wake_seconds)
+        if state.loop.joined():
+            return Response(status_code=202)
+        budget = state.container.settings.wake_seconds
+        ran = await asyncio.get_running_loop().run_in_executor(state.claims, state.loop.run, budget)
         if ran is None:
             return Response(status_code=202)
         return Response(ran.model_dump_json(), media_type="application/json")

@@ -17,8 +17,8 @@ from cli.__main__ import SECTIONS, aiw
 from common import api
 from common.actions.catalogue import Catalogue
 from common.config import Settings
-from common.connector import TARGETS
 from common.routes import API, ROUTE, ROUTES, Route
+from common.wake_kinds import TARGETS
 from functions.dashboard.openapi import document
 
 ROOT: Final = Path(__file__).resolve().parents[2]

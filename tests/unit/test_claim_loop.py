@@ -101,12 +101,13 @@ def test_a_wake_that_joins_leads_to_a_claim_that_begins_after_it() -> None:
 
     def looked_too_early() -> Turn:
         joined.append(scene.loop.run(50))
-        joined.append(scene.loop.run(50))
+        joined.append(scene.loop.joined())
         return Turn(1, 1)
 
     scene.turns = [looked_too_early, Turn(2, 2)]
     answer = scene.loop.run(50)
-    assert joined == [None, None]
+    assert joined == [None, True]
+    assert not scene.loop.joined()
     assert scene.taken == 2
     assert answer is not None
     assert answer.claimed == 3

@@ -10,8 +10,9 @@ import pytest
 
 from common import connector
 from common.api import WakeAnswer
-from common.connector import BACKOFF_MAX, GAP, GAP_ALONE, JOIN_AFTER, PARALLEL, SILENCE, TARGETS, Connector, Pace
+from common.connector import BACKOFF_MAX, GAP, GAP_ALONE, JOIN_AFTER, PARALLEL, SILENCE, TELL_AFTER, Connector, Pace
 from common.routes import FUNCTIONS, FunctionName
+from common.wake_kinds import TARGETS
 
 
 def answer(*, claimed: int = 1, more: bool = False, wake_in_ms: int | None = None) -> WakeAnswer:
@@ -52,6 +53,19 @@ def test_requests_to_a_function_keep_a_gap(answered: WakeAnswer | None, gap: flo
     pace.answered(10.0001, answered)
     pace.wake(10.0002)
     assert pace.next_at() == 10.0 + gap
+
+
+def test_who_only_waits_is_told_a_little_later_and_once() -> None:
+    """What is told gathers for 20 ms; a wake that goes earlier tells it, too."""
+    pace = Pace()
+    for now in (10.0, 10.001, 10.015):
+        pace.tell(now)
+    assert pace.next_at() == 10.0 + TELL_AFTER
+    pace.wake(10.016)
+    assert pace.next_at() == 10.016
+    pace.sent(10.016)
+    pace.answered(10.017, answer())
+    assert pace.next_at() == inf
 
 
 def test_a_look_that_found_nothing_does_not_change_the_gap() -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from common.adapters.postgres.prepared import Prepared, execute, prepare
 from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ class Session:
         """`raw`: pg8000's connection (it has no types); `memory`: what it has prepared so far, and how it plans."""
         self._raw = raw
         self._memory = memory
-        self._prepared: dict[str, tuple[bytes, Any, Any]] = memory.setdefault("prepared", {})
+        self._prepared: dict[str, Prepared] = memory.setdefault("prepared", {})
 
     def run(self, sql: str, *params: str | None) -> list[Row]:
         """Run one statement; `$1`… are text, to be cast in the SQL."""
@@ -122,11 +123,10 @@ class Session:
         if self._memory.get("planning") != planning:
             self._raw.execute_simple(planning)
             self._memory["planning"] = planning
-        if sql not in self._prepared:
-            self._prepared[sql] = self._raw.prepare_statement(sql, ())
-        name, columns, functions = self._prepared[sql]
-        rows = self._raw.execute_named(name, params, columns, functions, sql).rows
-        return rows if rows is not None else []
+        statement = self._prepared.get(sql)
+        if statement is None:
+            statement = self._prepared[sql] = prepare(self._raw, sql)
+        return execute(self._raw, statement, params)
 
     def simple(self, sql: str) -> None:
         """Run what takes no parameter and gives no rows: BEGIN, COMMIT, SET."""
