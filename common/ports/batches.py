@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from common.core.task import Task
+from common.core.task import Risk, Task
 from common.ports.budget import CallRequest, NotReserved
 
 
@@ -23,6 +23,8 @@ class Member:
 
     task: UUID
     nonce: str
+    risk: Risk | None = None  # that an earlier reading claimed: the next one cannot lower it (I5)
+    cost: int = 0  # nanodollars of earlier readings
 
 
 Asked = tuple[Member, ...]  # the tasks of one request, in the order in which it names them

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.core.after_analysis import after_batch, parked
 from common.core.lifecycle import move
-from common.core.task import State, Task
+from common.core.task import Risk, State, Task
 from common.ports import (
     ANSWER_IN,
     Asked,
@@ -47,7 +47,9 @@ def opened(ground: Ground, *asked: Asked, key: str = KEY, amount: int = CENT) ->
 
 def asking(*tasks: UUID) -> Asked:
     """One request."""
-    return tuple(Member(task, f"n{number}") for number, task in enumerate(tasks))
+    return tuple(
+        Member(task, f"n{number}", Risk.MEDIUM if number else None, number) for number, task in enumerate(tasks)
+    )
 
 
 def only(found: list[Batch]) -> Batch:

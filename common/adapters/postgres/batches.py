@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -101,7 +102,7 @@ class PostgresBatches:
 
     def open(self, call: CallRequest, key: str, asked: Sequence[Asked]) -> UUID | NotReserved | NotOpened:
         """See ports.Batches."""
-        members = [[{"task": m.task, "nonce": m.nonce} for m in request] for request in asked]
+        members = [[asdict(member) for member in request] for request in asked]
         requests = document({"asked": members, "certain": False, "not_ours": []})
 
         def work(session: Session) -> UUID:

@@ -1,0 +1,234 @@
+"""The paid door for batches (I7): on record and reserved before they are sent, booked when their results are known.
+
+What a process knows of a batch may die with it; everything here is found again from the record and the provider's list.
+A batch whose making was never answered is looked for by time and number of requests, and is ours once its custom ids
+are. What may be another program's of the same account is waited for, never cancelled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from common.analysis.batching import BatchProvider, Listed, Result
+from common.analysis.budget import refused
+from common.analysis.call import Billed, Call, Fault, Reply
+from common.analysis.prices import Prices, UnknownPriceError
+from common.analysis.savings import bill_of, sum_of
+from common.ports import (
+    Asked,
+    Batch,
+    Batches,
+    Bill,
+    Budget,
+    CallRequest,
+    NotOpened,
+    NotReserved,
+    Usage,
+    custom_id,
+)
+from common.telemetry import note
+
+# Results are kept for 29 days: an installation that slept over a weekend still books what it really cost.
+BOOKED_WITHIN: Final = timedelta(days=7)
+# By then a request that was sent has arrived or is lost, however slow the way: it would be on the provider's list.
+LOST_AFTER: Final = timedelta(minutes=15)
+SKEW: Final = timedelta(minutes=2)  # between our clock and the provider's
+SOON: Final = timedelta(minutes=1)
+GONE: Final = 404
+PENDING: Final = Fault(code="batch_unanswered", billed=Billed.NO, again_in=SOON, waiting_for="provider")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no such batch: nothing was made of the request, and nothing is billed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of the requests, by number; one that is not there is missing."""
+
+    said: Mapping[int, Reply | Fault]
+
+
+class BatchDoor:
+    """What lets batches through, and finds them again. Any replica may go on where another died."""
+
+    def __init__(self, batches: Batches, budget: Budget, asked: BatchProvider, prices: Prices, strong: str) -> None:
+        """`asked`: the provider. `strong`: the model of the naive call, against which savings are counted."""
+        self._batches = batches
+        self._budget = budget
+        self._asked = asked
+        self._prices = prices
+        self._strong = strong
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a batch could be opened now: there is a key, and none of its batches is without an answer."""
+        key = self._asked.key
+        return key is not None and self._batches.is_free(key)
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def open(self, calls: Sequence[Call], asked: Sequence[Asked]) -> UUID | Fault:
+        """Put a batch on record and reserve its worst case; nothing is sent.
+
+        Args:
+            calls: one or more, of one workspace, model, prompt and reason.
+            asked: of each call, its tasks.
+
+        Faults: `no_model`, `unknown_price`, `over_budget`; `batch_unanswered`: another one has to be answered first.
+        """
+        key = self._asked.key
+        if key is None:
+            return Fault(code="no_model", billed=Billed.NO)
+        first = calls[0]
+        try:
+            reserve = sum(self._prices.worst_case(call, batch=True) for call in calls)
+        except UnknownPriceError:
+            return Fault(code="unknown_price", billed=Billed.NO, detail=first.model[:100])
+        request = CallRequest(
+            workspace=first.workspace,
+            purpose=first.purpose,
+            model=first.model,
+            prompt_version=first.prompt_version,
+            reserve=reserve,
+            task_ids=tuple(member.task for members in asked for member in members),
+            tasks=sum(map(len, asked)),
+            reason=first.reason,
+            deadline=BOOKED_WITHIN,
+        )
+        made = self._batches.open(request, key, asked)
+        if isinstance(made, NotReserved):
+            return refused(made)
+        return PENDING if isinstance(made, NotOpened) else made
+
+    def send(self, batch: UUID, calls: Sequence[Call]) -> Fault | None:
+        """Send what is on record, once. A Fault: it certainly was not made, and what was reserved is given back.
+
+        Without an answer it may have been made: `look` finds out.
+        """
+        said = self._asked.create([(custom_id(batch, number), call) for number, call in enumerate(calls)])
+        if isinstance(said, str):
+            if not self._batches.name(batch, said, certain=True):
+                # It took so long that somebody gave the row up: nobody waits for it, but it costs.
+                self._batches.orphan(batch, said, certain=True)
+            return None
+        if said.billed is Billed.NO:
+            self._budget.void(batch)
+            return said
+        note("batch_unanswered", logging.WARNING, call=str(batch), code=said.code)
+        return None
+
+    def give_up(self, batch: UUID) -> None:
+        """It was put on record and will not be sent."""
+        self._budget.void(batch)
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def look(self, batch: Batch, *, wanted: bool) -> Ended | Lost | None:
+        """What became of it; None: that is not known yet.
+
+        Args:
+            batch: as it was due.
+            wanted: whether any task still waits for it. One of ours that nobody waits for is cancelled.
+        """
+        if batch.provider_id is None:
+            return self._found(batch)
+        listed = self._asked.look(batch.provider_id)
+        if isinstance(listed, Fault):
+            gone = listed.status == GONE and not batch.certain
+            return self._not_ours(batch) if gone else None
+        if not listed.ended:
+            if batch.certain and not wanted and not listed.stopping:
+                self._asked.cancel(batch.provider_id)
+            return None
+        results = self._asked.results(batch.provider_id)
+        if isinstance(results, Fault):
+            return None
+        said = _by_number(batch, results)
+        if not said and not batch.certain:
+            return self._not_ours(batch)
+        if not batch.certain and batch.of == batch.id:
+            self._look_for_more(batch)
+        return Ended(said)
+
+    def _found(self, batch: Batch) -> Lost | None:
+        """Look for it on the provider's list; Lost if it is not there and would be by now."""
+        candidates = self._candidates(batch)
+        if candidates is None:
+            return None
+        for listed in candidates:
+            if self._batches.name(batch.id, listed.provider_id, certain=False):
+                return None
+        # Another key may be another account's: its list says nothing of what this one made.
+        if candidates or batch.age < LOST_AFTER or batch.key != self._asked.key:
+            return None
+        self._budget.void(batch.id)
+        return Lost()
+
+    def _not_ours(self, batch: Batch) -> Lost | None:
+        """It had the right time and size, and is another program's."""
+        if batch.of != batch.id:
+            self._budget.void(batch.id)
+            return None
+        return self._found(replace(batch, not_ours=(*batch.not_ours, str(batch.provider_id))))
+
+    def _candidates(self, batch: Batch) -> list[Listed] | None:
+        """What may have come of its request, oldest first; None: the provider's list cannot be had."""
+        recent = self._asked.recent(batch.opened_at - SKEW)
+        if isinstance(recent, Fault):
+            return None
+        until = batch.opened_at + LOST_AFTER
+        alike = [b for b in recent if b.requests == len(batch.asked) and b.created_at <= until]
+        taken = self._batches.known([b.provider_id for b in alike]) | set(batch.not_ours)
+        return [b for b in reversed(alike) if b.provider_id not in taken]
+
+    def _look_for_more(self, batch: Batch) -> None:
+        """Its making had no answer, so it may have been made twice: what looks like it is waited for and booked."""
+        for listed in self._candidates(batch) or ():
+            self._batches.orphan(batch.id, listed.provider_id, certain=False)
+
+    # --- booking ------------------------------------------------------------------------------------------------
+
+    def priced(self, batch: Batch, calls: Sequence[Call], ended: Ended) -> tuple[Bill, dict[int, Reply | Fault]]:
+        """What an ended batch costs, and its replies with their costs; nothing is booked.
+
+        What was not answered is not billed. What nobody can read, or has no line, is taken for its share of the worst
+        case.
+        """
+        bills: list[Bill] = []
+        said: dict[int, Reply | Fault] = {}
+        for number, call in enumerate(calls):
+            found = ended.said.get(number)
+            if isinstance(found, Reply):
+                bill = bill_of(self._prices, self._strong, call, found.usage, batch=True)
+                found = replace(found, cost=bill.cost, call=batch.id)
+            elif found is None or found.billed is Billed.MAYBE:
+                bill = Bill(usage=Usage(), cost=-(-batch.reserved // len(calls)))
+            else:
+                bill = Bill(usage=Usage(), cost=0)
+            bills.append(bill)
+            said[number] = found or Fault(code="batch_missing", billed=Billed.MAYBE)
+        return replace(sum_of(bills), latency=batch.age, request_id=batch.provider_id), said
+
+    def book(self, batch: Batch, bill: Bill) -> None:
+        """Settle it, once; the rest of what was reserved is given back."""
+        self._budget.settle(batch.id, bill)
+
+
+def _by_number(batch: Batch, results: Sequence[Result]) -> dict[int, Reply | Fault]:
+    """Results by number of request. One that stands twice says nothing of which is right: nobody knows its cost."""
+    numbers = {batch.custom_id(number): number for number in range(len(batch.asked))}
+    found: dict[int, Reply | Fault] = {}
+    for result in results:
+        number = numbers.get(result.custom_id)
+        if number is None:
+            continue
+        twice = Fault(code="batch_missing", billed=Billed.MAYBE)
+        found[number] = twice if number in found else result.said
+    return found
