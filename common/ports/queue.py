@@ -67,7 +67,7 @@ class Forming:
     packs: int = 8  # at most in one claim
     linger: timedelta = timedelta(seconds=2)  # nor need a pack whose oldest has been due for so long
     patient: frozenset[UUID] = frozenset()  # workspaces where it is `PATIENCE` times as long
-    economy: bool = False  # those that may wait hours, and no others
+    economy: bool | None = False  # True: those that may wait hours, and no others; None: the same as all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

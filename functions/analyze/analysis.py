@@ -1,26 +1,48 @@
-"""Claim, ask the analyzer, let policy decide. Several questions at once; each answer is written as it comes."""
+"""Claim packs, ask the analyzer, let policy decide. Several packs at once; each is written as it comes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from common.actions.catalogue import Catalogue
+from common.analysis.budget import LOOK_AGAIN
 from common.analysis.history import kept_steps
 from common.claim_loop import Turn
-from common.core.after_analysis import after_failure
+from common.core.after_analysis import after_failure, batch_room
 from common.core.errors import Invalid, Unavailable
-from common.core.lifecycle import Transition, move
+from common.core.lifecycle import Detail, Transition, move
 from common.core.policy import Policy, destination, planned
-from common.core.task import Failure, Plan, State, Task
-from common.ports import Analyzer, Answer, Clock, NotAnswered, Notifier, Question, Queue, Workspace, wakes_of
+from common.core.spending import Standing, standing
+from common.core.task import PRIORITY_DEFAULT, Failure, Plan, State, Task
+from common.ports import (
+    Analyzer,
+    Answer,
+    Budget,
+    Clock,
+    Forming,
+    NotAnswered,
+    Notifier,
+    Question,
+    Queue,
+    Workspace,
+    wakes_of,
+)
 from common.telemetry import count_transitions
 
 ACTOR: Final = "analyze"
 DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
+# Of what failed together each waits as long as the others, so that it is packed again; packs come back one by one.
+JITTER: Final = 0.25
+PROVIDER_DOWN: Final = timedelta(seconds=30)
+
+EXHAUSTED: Final = NotAnswered(failure=Failure(code="over_budget"), again_in=LOOK_AGAIN, waiting_for="budget")
+# Nobody is in haste: looked at again when the limit may have been raised, or a new month has begun.
+SPARED: Final = NotAnswered(failure=Failure(code="budget_spared"), again_in=timedelta(hours=1), waiting_for="budget")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,47 +52,81 @@ class Means:
     queue: Queue
     workspace: Workspace
     analyzer: Analyzer
+    budget: Budget
     catalogue: Catalogue
     clock: Clock
     notifier: Notifier
     worker: str
     lease: timedelta = timedelta(seconds=60)
-    claim_tasks: int = 100
-    at_once: int = 8
+    claim_tasks: int = 100  # without a model
+    at_once: int = 8  # packs
+    pack_tasks: int = 10
+    linger: timedelta = timedelta(seconds=2)
+    batches: bool = False  # the provider answers within hours at half the price, and somebody else sees to those
 
 
 class Analyst:
     """Reads received tasks."""
 
     def __init__(self, means: Means, pool: Executor, draining: Callable[[], bool] = lambda: False) -> None:
-        """`pool`: the questions at once. `draining`: whether to release instead of asking."""
+        """`pool`: the packs at once. `draining`: whether to release instead of asking."""
         self._means = means
         self._pool = pool
         self._draining = draining
+        self._patient: set[UUID] = set()  # workspaces that were last seen near their limit
 
     def turn(self) -> Turn:
         """Claim once and have all of it read."""
         means = self._means
-        # With a model a question takes seconds: whoever claims a hundred keeps them from other replicas.
-        limit = 2 * means.at_once if means.analyzer.has_model else means.claim_tasks
-        tasks = means.queue.claim(State.RECEIVED, means.worker, limit, means.lease)
-        if not tasks:
-            soon = means.queue.next_due(State.RECEIVED)
+        packs = self._claimed()
+        if not packs:
+            soon = self._next()
             in_ms = None if soon is None else int(soon.total_seconds() * 1000) + 1
             return Turn(claimed=0, done=0, full=False, wake_in_ms=in_ms)
-        policies = {w: means.workspace.policy(w) for w in {t.workspace for t in tasks}}
-        asked = {self._pool.submit(self._read, task, policies[task.workspace]): task for task in tasks}
+        policies = {w: means.workspace.policy(w) for w in {pack[0].workspace for pack in packs}}
+        asked = {self._pool.submit(self._read, pack, policies[pack[0].workspace]): pack for pack in packs}
         # `full`: whatever was deferred meanwhile is found by one more claim, which says when it is due.
-        return Turn(claimed=len(tasks), done=self._write_all(asked), full=True, wake_in_ms=None)
+        claimed = sum(len(pack) for pack in packs)
+        return Turn(claimed=claimed, done=self._write_all(asked), full=True, wake_in_ms=None)
 
-    def _write_all(self, asked: dict[Future[Transition], Task]) -> int:
+    # --- claiming ---------------------------------------------------------------------------------------------------
+
+    def _claimed(self) -> list[list[Task]]:
+        """Packs to ask about; without a model all that is due, for nobody waits for anybody then."""
+        means = self._means
+        if means.analyzer.has_model:
+            return means.queue.claim_packs(means.worker, self._forming(), means.lease)
+        alike: dict[tuple[object, ...], list[Task]] = {}
+        for task in means.queue.claim(State.RECEIVED, means.worker, means.claim_tasks, means.lease):
+            alike.setdefault((task.workspace, task.request.origin), []).append(task)
+        return list(alike.values())
+
+    def _next(self) -> timedelta | None:
+        means = self._means
+        if means.analyzer.has_model:
+            return means.queue.next_pack(self._forming())
+        return means.queue.next_due(State.RECEIVED)
+
+    def _forming(self) -> Forming:
+        means = self._means
+        return Forming(
+            tasks=means.pack_tasks,
+            packs=means.at_once,
+            linger=means.linger,
+            patient=frozenset(self._patient),
+            economy=False if means.batches else None,
+        )
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _write_all(self, asked: dict[Future[list[Transition]], list[Task]]) -> int:
         done, open_ = 0, set(asked)
         while open_:
             ended, open_ = wait(open_, self._means.lease.total_seconds() / 3, FIRST_COMPLETED)
             if ended:
-                done += self._write([future.result() for future in ended])
+                done += self._write([change for future in ended for change in future.result()])
             if open_:
-                held = [(asked[f].id, asked[f].lease_no) for f in open_]
+                held = [(task.id, task.lease_no) for future in open_ for task in asked[future]]
                 self._means.queue.renew(held, self._means.lease)
         return done
 
@@ -83,26 +139,89 @@ class Analyst:
             self._means.notifier.publish(wakes)
         return len(applied)
 
-    def _read(self, task: Task, policy: Policy) -> Transition:
-        """What follows from one task; never raises: an answer that cannot be had goes to a person or waits."""
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _read(self, pack: Sequence[Task], policy: Policy) -> list[Transition]:
+        """What follows from each; never raises: an answer that cannot be had goes to a person or waits."""
         means = self._means
+        early = {task.id: self._early(task) for task in pack}
+        questions = [Question(task=task, policy=policy) for task in pack if early[task.id] is None]
+        said = iter(self._said(questions))
+        now = datetime.fromtimestamp(means.clock.unix_ms() / 1000, UTC)
+        follows: list[Transition] = []
+        spread = 0.0
+        for task in pack:
+            change = early[task.id]
+            if change is None:
+                answer = next(said)
+                if isinstance(answer, NotAnswered) and answer.again_in is not None:
+                    spread = spread or 1 + JITTER * means.clock.draw()
+                    answer = replace(answer, again_in=answer.again_in * spread)
+                change = self._follows(task, answer, policy, now)
+            follows.append(change)
+        return follows
+
+    def _early(self, task: Task) -> Transition | None:
+        """What follows without asking."""
         if self._draining():
             return move(task, "released", State.RECEIVED, timedelta(0), ACTOR)
         if task.cancel_requested:
             return move(task, "cancelled", State.CANCELLED, None, ACTOR)
         if task.deadline_in is not None and task.deadline_in <= timedelta(0):
             return after_failure(task, Failure(code="deadline_passed"), ACTOR)
-        answer: Answer | NotAnswered
+        return None
+
+    def _follows(self, task: Task, said: Answer | NotAnswered, policy: Policy, now: datetime) -> Transition:
+        if isinstance(said, Answer):
+            return decided(task, said, policy, self._means.catalogue, now)
+        if said.failure == SPARED.failure and self._means.batches:
+            detail, waits = Detail(failure=said.failure), said.waiting_for
+            pause = timedelta(0)
+            return move(task, "deferred", State.RECEIVED, pause, ACTOR, detail=detail, waiting_for=waits, economy=True)
+        return after_failure(task, said.failure, ACTOR, said.again_in, said.waiting_for)
+
+    def _said(self, questions: Sequence[Question]) -> Sequence[Answer | NotAnswered]:
+        if not questions:
+            return ()
         try:
-            [answer] = means.analyzer.analyze([Question(task=task, policy=policy)])
+            return self._asked(questions)
         except Unavailable as exc:
-            answer = NotAnswered(failure=Failure(code=exc.code), again_in=timedelta(seconds=30), waiting_for="provider")
+            down = NotAnswered(failure=Failure(code=exc.code), again_in=PROVIDER_DOWN, waiting_for="provider")
         except Exception as exc:  # noqa: BLE001 - an analyzer is a plug-in; what was not foreseen goes to a person
-            answer = NotAnswered(failure=Failure(code="unusable_answer", detail=type(exc).__name__))
-        if isinstance(answer, NotAnswered):
-            return after_failure(task, answer.failure, ACTOR, answer.again_in, answer.waiting_for)
-        now = datetime.fromtimestamp(means.clock.unix_ms() / 1000, UTC)
-        return decided(task, answer, policy, means.catalogue, now)
+            down = NotAnswered(failure=Failure(code="unusable_answer", detail=type(exc).__name__))
+        return [down] * len(questions)
+
+    def _asked(self, questions: Sequence[Question]) -> Sequence[Answer | NotAnswered]:
+        """Answers, as far as there is money: near its limit the unimportant waits, without any all but what is free."""
+        means = self._means
+        if not means.analyzer.has_model:
+            return means.analyzer.analyze(questions)
+        workspace = questions[0].task.workspace
+        stands = standing(means.budget.month(workspace))
+        if stands is Standing.NORMAL:
+            self._patient.discard(workspace)
+            return means.analyzer.analyze(questions)
+        self._patient.add(workspace)
+        said: list[Answer | NotAnswered | None] = [*means.analyzer.recall(questions)]
+        for place, question in enumerate(questions):
+            if said[place] is None and stands is Standing.EXHAUSTED:
+                said[place] = EXHAUSTED
+            elif said[place] is None and may_wait(question.task, batches=means.batches):
+                said[place] = SPARED
+        asked = iter(means.analyzer.analyze([q for q, known in zip(questions, said, strict=True) if known is None]))
+        return [next(asked) if known is None else known for known in said]
+
+
+def may_wait(task: Task, *, batches: bool) -> bool:
+    """Whether it is put off while money nears its limit: unimportant, and with time for it.
+
+    By a batch only what nothing has happened to yet: what a batch could not answer is read directly.
+    """
+    if task.priority >= PRIORITY_DEFAULT:
+        return False
+    if batches:
+        return task.failure is None and batch_room(task) is not None
+    return task.deadline_in is None or task.deadline_in > 2 * (SPARED.again_in or timedelta(0))
 
 
 def decided(task: Task, answer: Answer, policy: Policy, catalogue: Catalogue, now: datetime) -> Transition:
@@ -121,6 +240,7 @@ def decided(task: Task, answer: Answer, policy: Policy, catalogue: Catalogue, no
         ask=ask,
         kind_of_task=answer.kind,
         priority=None if task.request.priority_given else answer.priority,
+        detail=Detail(data={"escalated": answer.escalated}) if answer.escalated else Detail(),
     )
 
 

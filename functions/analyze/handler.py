@@ -39,6 +39,7 @@ class Analyze(Function):
             queue=container.queue,
             workspace=container.workspace,
             analyzer=container.analyzer,
+            budget=container.budget,
             catalogue=container.catalogue,
             clock=container.clock,
             notifier=container.notifier,
@@ -46,6 +47,8 @@ class Analyze(Function):
             lease=timedelta(seconds=settings.lease_seconds),
             claim_tasks=settings.claim_tasks,
             at_once=settings.analyses_at_once,
+            pack_tasks=settings.pack_tasks,
+            linger=timedelta(seconds=settings.pack_linger),
         )
         self._analyst = Analyst(means, self._pool, lambda: self._draining)
 

@@ -85,6 +85,12 @@ def test_economy_is_claimed_by_itself(ground: Ground) -> None:
     assert ids(claim(ground, replace(FORMING, economy=True))) == [economy]
 
 
+def test_where_there_are_no_batches_economy_is_read_like_all_others(ground: Ground) -> None:
+    """It shares calls with what is to be read at once."""
+    waiting = [*texts(ground, 1), *texts(ground, 1, economy=True), *texts(ground, 1)]
+    assert ids(claim(ground, replace(FORMING, economy=None))) == [waiting]
+
+
 def test_a_batch_takes_up_to_a_thousand(ground: Ground) -> None:
     """The bound of a scan follows what is asked for."""
     texts(ground, 210, economy=True)

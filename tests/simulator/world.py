@@ -189,6 +189,7 @@ class World:
             queue=self.queue,
             workspace=self.workspace,
             analyzer=self.model,
+            budget=self.budget,
             catalogue=self.catalogue,
             clock=self.time,
             notifier=self.notifier,

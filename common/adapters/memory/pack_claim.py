@@ -21,7 +21,7 @@ def due_texts(rows: Iterable[TaskRow], forming: Forming, now: datetime) -> list[
         row
         for row in rows
         if row.state is State.RECEIVED
-        and row.economy == forming.economy
+        and forming.economy in {None, row.economy}
         and row.next_check_at is not None
         and row.next_check_at <= now
     ]

@@ -80,7 +80,7 @@ FROM workspaces w CROSS JOIN LATERAL (
     SELECT t.next_check_at FROM tasks t WHERE t.workspace = w.id AND {DUE} ORDER BY t.claim_order LIMIT {SCANNED}
 ) d"""
 
-ECONOMY: Final = {False: "NOT t.economy", True: "t.economy"}
+ECONOMY: Final = {False: "NOT t.economy", True: "t.economy", None: "true"}
 CLAIMS: Final = {economy: CLAIM.format(economy=words) for economy, words in ECONOMY.items()}
 LINGERS: Final = {economy: LINGERED.format(economy=words) for economy, words in ECONOMY.items()}
 
