@@ -66,6 +66,9 @@ class Use:
 class Answers(Protocol):
     """Stored answers of all workspaces, and who is asking for which (single flight). A batch is one commit."""
 
+    def find(self, workspace: UUID, keys: Sequence[str]) -> dict[str, Remembered]:
+        """By key, what is remembered. Takes no flight."""
+
     def take(
         self, workspace: UUID, wanted: Sequence[Asking], by: str, lasts: timedelta
     ) -> dict[str, Remembered | Flight]:
@@ -102,8 +105,8 @@ class Front(Protocol):
     No method raises: what cannot be had is not there. Time-limited.
     """
 
-    def recall(self, workspace: UUID, keys: Sequence[str]) -> dict[str, Learned]:
-        """By key, what is there and was put there by us for this workspace and key, under the present prompts."""
+    def recall(self, workspace: UUID, keys: Sequence[str], prompt_version: str) -> dict[str, Learned]:
+        """By key, what is there and was put there by us, for this workspace, key and version of the prompts."""
 
     def put(self, workspace: UUID, learned: Sequence[Learned]) -> None:
         """Hand in what was stored. It expires."""

@@ -77,6 +77,17 @@ def test_a_batch_is_answered_key_by_key(ground: Ground) -> None:
     assert ground.answers.take(ground.home, [], "me", SPAN) == {}
 
 
+def test_finding_takes_no_flight(ground: Ground) -> None:
+    """What is only looked up is nobody's to ask."""
+    ground.answers.store(ground.home, [learned("a")])
+    take(ground, "flight", "another")
+    found = ground.answers.find(ground.home, [key_of(name) for name in ("a", "flight", "none")])
+    assert {key: row.answer for key, row in found.items()} == {key_of("a"): ANSWER}
+    assert ground.answers.find(ground.home, []) == {}
+    assert ground.answers.find(ground.neighbour, [key_of("a")]) == {}
+    assert is_mine(take(ground, "none"))
+
+
 def test_workspaces_share_nothing(ground: Ground) -> None:
     """I10: an answer, a flight and a drop stay within their workspace."""
     ground.answers.store(ground.home, [learned("a")])

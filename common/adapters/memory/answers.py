@@ -28,6 +28,12 @@ class MemoryAnswers:
         self._store = store
         self._rows: dict[tuple[UUID, str], Remembered | _Asked] = {}
 
+    def find(self, workspace: UUID, keys: Sequence[str]) -> dict[str, Remembered]:
+        """See Answers."""
+        with self._store.commit():
+            rows = {key: self._rows.get((workspace, key)) for key in keys}
+            return {key: row for key, row in rows.items() if isinstance(row, Remembered)}
+
     def take(
         self, workspace: UUID, wanted: Sequence[Asking], by: str, lasts: timedelta
     ) -> dict[str, Remembered | Flight]:

@@ -86,6 +86,11 @@ class PostgresAnswers:
         """`database`: as `aiw_app`."""
         self._database = database
 
+    def find(self, workspace: UUID, keys: Sequence[str]) -> dict[str, Remembered]:
+        """See ports.Answers."""
+        found = self._look(str(workspace), keys) if keys else {}
+        return {key: row for key, row in found.items() if isinstance(row, Remembered)}
+
     def take(
         self, workspace: UUID, wanted: Sequence[Asking], by: str, lasts: timedelta
     ) -> dict[str, Remembered | Flight]:

@@ -25,7 +25,7 @@ from redis.retry import Retry
 from common.ports import Learned
 from common.telemetry import code_of, metrics, note
 
-SECRET_FILE: Final = "signing.key"
+KEY_FILE: Final = "signing.key"
 PREFIX: Final = "aiw:answer"
 LABEL: Final = b"aiw answers 1"  # what of the installation's secret this key is for
 SECONDS: Final = 3600  # that an entry lives: what was dropped while Redis was away is gone then
@@ -44,14 +44,12 @@ class RedisAnswers:
         self,
         redis_url: str,
         secrets_dir: Path,
-        prompt_version: str,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`secrets_dir`: holds `signing.key`; without it nothing is put and nothing believed. `now`: Unix seconds."""
         self._url = redis_url
-        self._path = secrets_dir / SECRET_FILE
-        self._version = prompt_version
+        self._path = secrets_dir / KEY_FILE
         self._now = now
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -60,7 +58,7 @@ class RedisAnswers:
         self._try_at = 0.0
         self._down = False
 
-    def recall(self, workspace: UUID, keys: Sequence[str]) -> dict[str, Learned]:
+    def recall(self, workspace: UUID, keys: Sequence[str], prompt_version: str) -> dict[str, Learned]:
         """See ports.Front. One MGET; while Redis is away one call a second tries, the others return."""
         secret = self._signing_key() if keys else None
         if secret is None or not self._may_try():
@@ -73,9 +71,9 @@ class RedisAnswers:
         self._down = False
         found: dict[str, Learned] = {}
         forged = 0
-        for key, entry in zip(keys, entries if isinstance(entries, list) else (), strict=False):
+        for key, entry in zip(keys, entries, strict=False):
             if isinstance(entry, bytes):
-                learned = self._opened(secret, workspace, key, entry)
+                learned = self._opened(secret, workspace, key, prompt_version, entry)
                 if learned is None:
                     forged += 1
                 else:
@@ -132,15 +130,15 @@ class RedisAnswers:
             payload = orjson.dumps(document)
         except TypeError:  # a lone surrogate, or an integer of more than 64 bits
             return None
-        signed = self._signature(secret, workspace, learned.key, learned.prompt_version, payload) + payload
+        signed = _signature(secret, workspace, learned.key, learned.prompt_version, payload) + payload
         return signed if len(signed) <= LARGEST else None
 
-    def _opened(self, secret: bytes, workspace: UUID, key: str, entry: bytes) -> Learned | None:
+    def _opened(self, secret: bytes, workspace: UUID, key: str, version: str, entry: bytes) -> Learned | None:
         """What we put there; None: it is not ours, not for here, or not for now."""
         if not _MAC < len(entry) <= LARGEST:
             return None
         payload = entry[_MAC:]
-        if not hmac.compare_digest(entry[:_MAC], self._signature(secret, workspace, key, self._version, payload)):
+        if not hmac.compare_digest(entry[:_MAC], _signature(secret, workspace, key, version, payload)):
             return None
         try:
             document = orjson.loads(payload)
@@ -152,12 +150,7 @@ class RedisAnswers:
             return None
         if not isinstance(answer, dict):
             return None
-        return Learned(key=key, request="", prompt_version=self._version, model=model, answer=answer, cost=cost)
-
-    def _signature(self, secret: bytes, workspace: UUID, key: str, version: str, payload: bytes) -> bytes:
-        """Over all that an entry is bound to; no part can run over into the next."""
-        bound = b"\0".join((workspace.hex.encode(), key.encode(), version.encode(), payload))
-        return hmac.digest(secret, bound, "sha256")
+        return Learned(key=key, request="", prompt_version=version, model=model, answer=answer, cost=cost)
 
     def _signing_key(self) -> bytes | None:
         """Made from the installation's secret; None: there is none. Read at the first use."""
@@ -205,7 +198,7 @@ class RedisAnswers:
 class NoFront:
     """Without Redis: every answer is read from the database."""
 
-    def recall(self, workspace: UUID, keys: Sequence[str]) -> dict[str, Learned]:  # noqa: ARG002 - the port's
+    def recall(self, workspace: UUID, keys: Sequence[str], prompt_version: str) -> dict[str, Learned]:  # noqa: ARG002 - the port's
         """Nothing is there."""
         return {}
 
@@ -222,3 +215,8 @@ class NoFront:
 
 def _name(workspace: UUID, key: str) -> str:
     return f"{PREFIX}:{workspace.hex}:{key}"
+
+
+def _signature(secret: bytes, workspace: UUID, key: str, version: str, payload: bytes) -> bytes:
+    """Over all that an entry is bound to; no part can run over into the next."""
+    return hmac.digest(secret, b"\0".join((workspace.hex.encode(), key.encode(), version.encode(), payload)), "sha256")
