@@ -99,6 +99,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     _r("sign_in_code", "POST", "/sign-in-codes", "dashboard", "admin", "A sign-in code: 10 minutes, once",
        body=api.NewSignInCode, ok=201, answer=api.SignInCode),
     _r("queue", "GET", "/queue", "dashboard", "viewer", "Depth, age of the oldest, leases", answer=api.Queue),
+    _r("costs", "GET", "/costs", "dashboard", "viewer", "What a month cost, and what each way of saving saved",
+       answer=api.Costs, query=api.CostsQuery),
     _r("events", "GET", "/events", "dashboard", "viewer", "The workspace's events, live, resumable",
        answer=api.EventList),
     _r("openapi", "GET", "/openapi.json", "dashboard", None, "This document"),

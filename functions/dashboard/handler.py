@@ -10,7 +10,7 @@ from mangum import Mangum
 
 from common.web import Wired, make_app
 
-from . import admin, live, pages, tasks
+from . import admin, costs, live, pages, tasks
 from .openapi import document
 from .session import base_of
 
@@ -39,6 +39,7 @@ ENDPOINTS: Final[dict[str, Callable[..., Any]]] = {
     "revoke_token": admin.revoke_token,
     "sign_in_code": admin.sign_in_code,
     "queue": admin.queue,
+    "costs": costs.costs,
     "events": tasks.events,
     "openapi": openapi,
 }

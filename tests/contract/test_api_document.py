@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ PAGE: Final = (ROOT / "docs" / "api.md").read_text()
 
 # The one list of what the page promises for later. None of it may be there yet: a route 404, a field 422, unknown.
 ABSENT: Final[dict[str, frozenset[str]]] = {
-    "routes": frozenset({"POST /tasks/{id}/edit", "GET /costs", "/schedules …"}),
+    "routes": frozenset({"POST /tasks/{id}/edit", "/schedules …"}),
     "fields of a task request": frozenset({"callback"}),
     "actions": frozenset(
         {"sql.query", "sql.execute", "storage.put", "storage.get", "shell.run", "task.submit"},
@@ -201,6 +202,25 @@ def test_what_a_task_waits_for_has_the_documented_fields_and_values() -> None:
     assert set(waiting) == names(api.WaitingFor)
     assert waiting["what"] == frozenset(api.WaitingFor.model_json_schema()["properties"]["what"]["enum"])
     assert set(reasons) == names(api.ReasonView)
+
+
+def test_costs_have_the_documented_fields_and_values() -> None:
+    """What a month cost is written out on the page as it is, with everything that lies within."""
+    written = spans(paragraph("Costs"))
+    fields = shape(written[0])
+    assert list(fields) == list(api.Costs.model_fields)
+    properties = api.Costs.model_json_schema()["properties"]
+    assert {name: frozenset(properties[name]["enum"]) for name, values in fields.items() if values} == {
+        name: values for name, values in fields.items() if values
+    }
+    within: dict[str, type[BaseModel]] = {
+        "levers": api.LeverLine, "by_model": api.ModelLine, "by_kind": api.KindLine, "by_purpose": api.PurposeLine,
+        "by_day": api.DayLine, "cache": api.CacheLine, "packs": api.PacksLine, "escalations": api.EscalationLine,
+    }  # fmt: skip
+    shown = {name: shape(after) for name, after in pairwise(written) if after.startswith("{")}
+    assert {name: list(shown[name]) for name in within} == {n: list(m.model_fields) for n, m in within.items()}
+    levers = api.LeverLine.model_json_schema()["properties"]["lever"]["enum"]
+    assert shown["levers"]["lever"] == frozenset(levers)
 
 
 def test_a_plan_has_the_documented_fields_and_limits() -> None:

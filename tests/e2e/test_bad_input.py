@@ -265,7 +265,7 @@ def test_a_wrong_method_is_refused(untouched: Product, method: str, path: str) -
     assert said.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", [f"{API}/nope", "/api/v2/tasks", f"{API}/tasks/{NOBODY}/edit", f"{API}/costs"])
+@pytest.mark.parametrize("path", [f"{API}/nope", "/api/v2/tasks", f"{API}/tasks/{NOBODY}/edit"])
 def test_an_unknown_route_is_not_there(untouched: Product, path: str) -> None:
     """404, also for what is promised for later."""
     check(untouched.ask("GET", path), 404)
