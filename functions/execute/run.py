@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from datetime import timedelta
 from math import inf
 from typing import Final
@@ -42,6 +42,7 @@ class Runner:
         self._recorder = recorder
         self._help_wanted = help_wanted
         self._turned_away = False  # a turn found no free thread: whoever frees one says so
+        self._writing: tuple[Sequence[Settled], Future[frozenset[UUID]]] | None = None  # of the turns alone
         self._policies: dict[UUID, tuple[float, Policy]] = {}
         self._known_limits = (-inf, Limits())
         self._unbegun: deque[Want] = deque()
@@ -57,23 +58,38 @@ class Runner:
             busy = self._threads_free <= 0 or bool(self._unbegun) or self._draining
             self._turned_away = self._turned_away or busy
         if busy:
-            return Turn(claimed=0, done=0, full=False, wake_in_ms=None)
+            return Turn(claimed=0, done=self._under_way(), full=False, wake_in_ms=None)
         means = self._means
         tasks = means.queue.claim(State.QUEUED, means.worker, means.claim_tasks, means.lease)
-        done = self._work_off(tasks) if tasks else 0
         full = left_behind(tasks, means.claim_tasks)
+        done = self._work_off(tasks, overlapping=full) if tasks else self._under_way()
         soon = None if full else means.queue.next_due(State.QUEUED)
         return Turn(claimed=len(tasks), done=done, full=full, wake_in_ms=in_ms(soon))
 
-    def _work_off(self, tasks: Sequence[Task]) -> int:
+    def _work_off(self, tasks: Sequence[Task], *, overlapping: bool) -> int:
+        """How many transitions were applied. `overlapping`: the last ones may be written during the next claim.
+
+        That claim cannot see these tasks: they are running, under leases that are seconds old (I3).
+        """
         done, active = 0, list(tasks)
         while active:
             settled, wants, going = self._advance(active)
             self._dispatch(wants)
+            if overlapping and settled and not going:
+                done += self._under_way()
+                self._writing = (settled, self._recorder.record(settled))
+                break
             applied = self._recorder.write_now(settled) if settled else frozenset()
-            done += sum(1 for item in settled if isinstance(item, Transition) and item.task_id in applied)
+            done += _transitions(settled, applied)
             active = [task for task in going if task.id in applied]
         return done
+
+    def _under_way(self) -> int:
+        """Wait for what is being written beside a claim: one batch at most. How many transitions were applied."""
+        if self._writing is None:
+            return 0
+        (settled, written), self._writing = self._writing, None
+        return _transitions(settled, written.result())
 
     def _advance(self, tasks: Sequence[Task]) -> tuple[list[Settled], list[Want], list[Task]]:
         """One step of each: what is to be written, what wants to begin, and which tasks go on at once."""
@@ -259,6 +275,10 @@ class Runner:
 # A claim brings all results of a hundred tasks: without a bound for each, 12 tasks of 50 MB took 1.4 GB and 30 s.
 RESULTS_OF_A_TASK: Final = 8  # times the limit of one result
 FREE_SECONDS: Final = 30.0  # a step without effect that takes longer is a mistake of its action
+
+
+def _transitions(settled: Sequence[Settled], applied: frozenset[UUID]) -> int:
+    return sum(1 for item in settled if isinstance(item, Transition) and item.task_id in applied)
 
 
 def in_ms(soon: timedelta | None) -> int | None:
