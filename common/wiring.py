@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Model
 from common.adapters.outbound_http import OutboundHttp, own_parts
+from common.adapters.postgres.answers import PostgresAnswers
 from common.adapters.postgres.approvals import PostgresApprovals
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
@@ -19,6 +20,7 @@ from common.adapters.postgres.people import PostgresPeople
 from common.adapters.postgres.queue import PostgresQueue
 from common.adapters.postgres.reads import PostgresReads
 from common.adapters.postgres.workspace import PostgresWorkspace
+from common.adapters.redis.answers import NoFront, RedisAnswers
 from common.adapters.redis.notifier import NoNotifier, RedisNotifier
 from common.adapters.redis.wakes import RedisWakes
 from common.adapters.system_clock import SystemClock
@@ -26,10 +28,25 @@ from common.adapters.wake_client import WakeClient
 from common.analysis import choose
 from common.analysis.prices import check_models
 from common.analysis.quote import Quote
+from common.analysis.shelf import Memory
 from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.after_step import Limits
-from common.ports import Analyzer, Approvals, Budget, Clock, Costs, Http, Notifier, People, Queue, Reads, Workspace
+from common.ports import (
+    Analyzer,
+    Answers,
+    Approvals,
+    Budget,
+    Clock,
+    Costs,
+    Front,
+    Http,
+    Notifier,
+    People,
+    Queue,
+    Reads,
+    Workspace,
+)
 from common.routes import FUNCTIONS
 
 WAKE_MARGIN: Final = 15  # seconds that a wake's answer may take beyond its time budget: the last turn is worked off
@@ -56,6 +73,8 @@ class Container:
     costs: Costs
     quote: Quote
     notifier: Notifier
+    answers: Answers
+    front: Front  # the fast side of `answers`
     analyzer: Thinker
     http: Http
     catalogue: Catalogue
@@ -86,11 +105,15 @@ def bootstrap(settings: Settings) -> Container:
     )
     quote = Quote.of(settings)
     catalogue = Catalogue.shipped((f"{host}:{port}" for host, port in own), quote)
-    analyzer = choose(settings, budget, catalogue)
+    answers = PostgresAnswers(database)
+    front = RedisAnswers(settings.redis_url, settings.secrets_dir) if settings.redis_url else NoFront()
+    worker = f"{settings.function}@{socket.gethostname()}:{os.getpid()}"
+    analyzer = choose(settings, budget, catalogue, memory=Memory(answers=answers, front=front, worker=worker))
     notifier = RedisNotifier(settings.redis_url, settings.function) if settings.redis_url else NoNotifier()
 
     def close() -> None:
         analyzer.close()
+        front.close()
         database.close()
 
     return Container(
@@ -105,11 +128,13 @@ def bootstrap(settings: Settings) -> Container:
         costs=PostgresCosts(database),
         quote=quote,
         notifier=notifier,
+        answers=answers,
+        front=front,
         analyzer=analyzer,
         http=OutboundHttp(own),
         catalogue=catalogue,
         doorkeeper=Doorkeeper(people, clock),
-        worker=f"{settings.function}@{socket.gethostname()}:{os.getpid()}",
+        worker=worker,
         ready=database.ready,
         close=close,
     )

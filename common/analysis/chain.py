@@ -10,11 +10,14 @@ from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
 from common.analysis.asking import Packs, Source
 from common.analysis.budget import BudgetDoor
+from common.analysis.cached import Cached
 from common.analysis.cascade import Cascade, Tiers
 from common.analysis.generate import Writer
 from common.analysis.prices import Prices
+from common.analysis.prompts import ANALYSIS
 from common.analysis.providers import Provider, provider
 from common.analysis.rules import Rules
+from common.analysis.shelf import Memory, Shelf
 from common.config import Settings
 from common.core.spending import Standing, standing
 from common.core.task import Json, Task
@@ -30,6 +33,11 @@ class Chain:
         self._model = model
         self._writer = writer
         self.close = close
+
+    @property
+    def model(self) -> Analyzer:
+        """Who is asked after the rules, by itself: what an evaluation measures."""
+        return self._model
 
     @property
     def has_model(self) -> bool:
@@ -71,15 +79,29 @@ class Chain:
         return self._writer.generate(task, prompt, max_tokens, schema)
 
 
-def chain(settings: Settings, budget: Budget, catalogue: Catalogue, now: Callable[[], datetime]) -> Chain:
+def chain(
+    settings: Settings,
+    budget: Budget,
+    catalogue: Catalogue,
+    now: Callable[[], datetime],
+    memory: Memory | None = None,
+) -> Chain:
     """An installation's. Opens nothing: the provider's client is made at the first question."""
-    return chain_over(provider(settings), settings, budget, catalogue, now)
+    return chain_over(provider(settings), settings, budget, catalogue, now, memory)
 
 
 def chain_over(
-    asked: Provider, settings: Settings, budget: Budget, catalogue: Catalogue, now: Callable[[], datetime]
+    asked: Provider,
+    settings: Settings,
+    budget: Budget,
+    catalogue: Catalogue,
+    now: Callable[[], datetime],
+    memory: Memory | None = None,
 ) -> Chain:
-    """Rules, then the cascade over packs over the paid door over a provider: no call of any purpose goes round it."""
+    """Rules, then what is remembered, then the cascade over packs over the paid door over a provider.
+
+    No call of any purpose goes round the door. Without a `memory` nothing is remembered.
+    """
     door = BudgetDoor(budget, asked, Prices.of(settings), settings.strong_model)
     packs = Packs(
         door,
@@ -96,4 +118,14 @@ def chain_over(
         return standing(budget.month(workspace)) is not Standing.NORMAL
 
     cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, saving)
-    return Chain(Rules(now), cascade, Writer(door, settings.model), asked.close)
+    writer = Writer(door, settings.model)
+    if memory is None:
+        return Chain(Rules(now), cascade, writer, asked.close)
+    models = (settings.provider, settings.model, settings.strong_model)
+    shelf = Shelf(memory, catalogue, now, models=models, prompt_version=ANALYSIS)
+
+    def close() -> None:
+        shelf.close()
+        asked.close()
+
+    return Chain(Rules(now), Cached(cascade, shelf, catalogue, settings.cache_checks), writer, close)

@@ -17,9 +17,11 @@ from starlette.testclient import TestClient
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated
+from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.costs import MemoryCosts
+from common.adapters.memory.front import MemoryFront
 from common.adapters.memory.people import MemoryPeople
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.reads import MemoryReads
@@ -151,6 +153,8 @@ def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) 
         costs=MemoryCosts(store),
         quote=quote,
         notifier=told,
+        answers=MemoryAnswers(store),
+        front=MemoryFront(),
         analyzer=reader,
         http=far,
         catalogue=Catalogue.shipped(quote=quote),
