@@ -31,6 +31,8 @@ def start(folder: DataFolder) -> int:
         [
             binaries.valkey_server(), "--port", "0", "--unixsocket", socket_path(folder), "--unixsocketperm", "700",
             "--dir", folder.run, "--save", "", "--appendonly", "no", "--maxmemory", MOST_MEMORY,
+            # Remembered answers expire and may go early; a full server would take no wakes.
+            "--maxmemory-policy", "volatile-lru",
             # Idle it would look around ten times a second.
             "--hz", "2", "--loglevel", "warning",
         ],
