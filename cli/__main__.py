@@ -37,6 +37,7 @@ SECTIONS: Final = {
         "outcome": "cli.decide:outcome",
     },
     "operate": {
+        "cost": "cli.cost:cost",
         "pause": "cli.operate:pause",
         "resume": "cli.operate:resume",
         "login": "cli.operate:login",

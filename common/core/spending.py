@@ -66,4 +66,5 @@ def forecast(gone: int, at: datetime) -> int:
     first = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     whole = timedelta(days=calendar.monthrange(here.year, here.month)[1])
     passed = max(here - first, PACE_LEAST)
-    return max(gone, gone * whole // passed if passed < whole else gone)
+    # in whole seconds: nanodollars times a timedelta leave what a timedelta can hold
+    return max(gone, gone * int(whole.total_seconds()) // int(passed.total_seconds()))

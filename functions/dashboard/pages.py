@@ -18,7 +18,7 @@ from common.ports import Approval, Principal, TaskRecord
 from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 
-from . import admin, forms, setting_forms, sign_in, task_lists, tasks
+from . import admin, cost_page, forms, setting_forms, sign_in, task_lists, tasks
 from .lines import steps_of, title_of, waiting
 from .live import READY, Feed, Serving
 from .openapi import document
@@ -30,6 +30,7 @@ router = new_router()
 router.routes.extend(sign_in.router.routes)
 router.routes.extend(task_lists.router.routes)
 router.routes.extend(forms.router.routes)
+router.routes.extend(cost_page.router.routes)
 
 STATIC_FILES: Final = frozenset({"app.css", "app.js", "icon.svg"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from common.auth import reaches
+from common.core.spending import standing
 from common.core.task import Json, Lang, State
 from common.i18n import catalogue, t
 from common.wiring import Container
@@ -36,6 +38,7 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+CENT: Final = Decimal("0.01")
 UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
@@ -73,6 +76,7 @@ def render(
     shown = Shown(lang, zone_of(wired, reader))
     flash = take_flash(request.cookies, wired.settings)
     pause = wired.workspace.policy(reader.who.workspace).pause if reader else None
+    budget = standing(wired.budget.month(reader.who.workspace), wired.quote.one_call()) if reader else None
     body = (
         environment()
         .get_template(template)
@@ -87,6 +91,7 @@ def render(
             other_lang_url=_other_lang_url(request, lang, base_of(wired.settings)),
             flash=flash,
             pause=pause,
+            budget=budget,
             **values,
         )
     )
@@ -165,6 +170,13 @@ class Shown:
     def money(self, usd: str) -> str:
         """Dollars as a person writes them: no row of zeros."""
         return usd.rstrip("0").rstrip(".") if "." in usd else usd
+
+    def cents(self, usd: str) -> str:
+        """Dollars to the cent; below one cent to the first two digits that say something."""
+        amount = Decimal(usd)
+        if amount == 0 or amount >= CENT:
+            return f"{amount:,.2f}"
+        return f"{amount:.{1 - amount.adjusted()}f}"
 
     def failure(self, code: str) -> tuple[str, str]:
         """What went wrong, and what mends it."""

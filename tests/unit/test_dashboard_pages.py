@@ -334,7 +334,19 @@ def test_a_list_of_foreign_text_is_escaped(at: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/inbox", "/recipes", "/settings", "/people", "/docs", "/sign-in", "/in/7F3K-QM2P"]
+    "path",
+    [
+        "/",
+        "/inbox",
+        "/costs",
+        "/costs?month=2026-01",
+        "/recipes",
+        "/settings",
+        "/people",
+        "/docs",
+        "/sign-in",
+        "/in/7F3K-QM2P",
+    ],
 )
 @pytest.mark.parametrize("lang", ["ko", "en"])
 def test_every_page_is_strict_and_speaks_both_languages(at: Desk, path: str, lang: str) -> None:
