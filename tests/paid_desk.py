@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +32,10 @@ class Paid:
     fake: Metered
     operator: dict[str, str]
 
-    def submit(self, *texts: str, **request: Any) -> list[UUID]:  # noqa: ANN401 - any field of a task request
-        """Hand in tasks."""
+    def submit(self, *texts: str, by: dict[str, str] | None = None, **request: Any) -> list[UUID]:  # noqa: ANN401 - any field of a task request
+        """Hand in tasks; `by`: another's headers."""
         body = [{"text": text, **request} for text in texts]
-        answer = self.desk.clients["analyze"].post("/api/v1/tasks", json=body, headers=self.operator)
+        answer = self.desk.clients["analyze"].post("/api/v1/tasks", json=body, headers=by or self.operator)
         assert answer.status_code == 201, answer.text
         return [UUID(item["id"]) for item in answer.json()["items"]]
 
@@ -47,6 +48,13 @@ class Paid:
     def row(self, task: UUID) -> TaskRow:
         """As it is stored."""
         return self.desk.store.tasks[task]
+
+    def neighbour(self) -> dict[str, str]:
+        """Headers of an operator of another workspace."""
+        people, home = self.desk.container.people, self.desk.store.add_workspace("neighbour")
+        person = people.add_person(home, "Dee", "operator")
+        people.issue(home, person.id, "api", hashlib.sha256(b"aiw_neighbour").hexdigest(), None)
+        return {"Authorization": "Bearer aiw_neighbour"}
 
     @property
     def calls(self) -> list[CallEntry]:

@@ -71,7 +71,9 @@ def _priority(value: object) -> int | None:
 
 
 def _confidence(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 <= value <= 1 else 0.0
 
 
 class _ReadStep(BaseModel):

@@ -214,6 +214,7 @@ def _read_one(item: Json, question: Question, reading: Reading, cost: int) -> It
 
 def _assessed(item: Json, question: Question, reading: Reading, cost: int) -> Answer | NotAnswered:
     task = question.task
+    _refuse_secret(reading.secret, item, ())  # first: what is wrong with an item is told by the names of its keys
     proposal = read_item(item)
     steps = proposal.planned()
     _refuse_secret(reading.secret, item, steps)
