@@ -100,7 +100,7 @@ def chain_over(
 ) -> Chain:
     """Rules, then what is remembered, then the cascade over packs over the paid door over a provider.
 
-    No call of any purpose goes round the door. Without a `memory` nothing is remembered.
+    No call of any purpose goes round the door. Without a `memory`, or with `cache` off, nothing is remembered.
     """
     door = BudgetDoor(budget, asked, Prices.of(settings), settings.strong_model)
     packs = Packs(
@@ -119,7 +119,7 @@ def chain_over(
 
     cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, saving)
     writer = Writer(door, settings.model)
-    if memory is None:
+    if memory is None or not settings.cache:
         return Chain(Rules(now), cascade, writer, asked.close)
     models = (settings.provider, settings.model, settings.strong_model)
     shelf = Shelf(memory, catalogue, now, models=models, prompt_version=ANALYSIS)
