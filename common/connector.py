@@ -31,7 +31,7 @@ from common.wake_kinds import ANY, TARGETS, TOLD
 GAP: Final = 0.008
 GAP_ALONE: Final = 0.001
 # What only ends waits and moves streams: they look by themselves as well, and work that somebody waits for goes first.
-TELL_AFTER: Final = 0.02
+TELL_AFTER: Final = 0.05
 JOIN_AFTER: Final = (
     0.025  # a wake that finds a request in flight waits so long for its end, then goes to whoever is free
 )

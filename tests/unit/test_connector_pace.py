@@ -56,7 +56,7 @@ def test_requests_to_a_function_keep_a_gap(answered: WakeAnswer | None, gap: flo
 
 
 def test_who_only_waits_is_told_a_little_later_and_once() -> None:
-    """What is told gathers for 20 ms; a wake that goes earlier tells it, too."""
+    """What is told gathers for a moment; a wake that goes earlier tells it, too."""
     pace = Pace()
     for now in (10.0, 10.001, 10.015):
         pace.tell(now)
