@@ -18,6 +18,8 @@ from common.actions.catalogue import Catalogue
 from common.analysis.call import Asker, Fault
 from common.analysis.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack, shares_of
 from common.analysis.sample import chosen, compared, lot
+from common.core.errors import Unavailable
+from common.core.task import Risk, highest
 from common.ports import Answer, Budget, NotAnswered, Question
 from common.telemetry import count_checks, note
 
@@ -96,7 +98,7 @@ class Packs:
                 answers.append(again)
             else:
                 answers.append(item)
-        if len(questions) > 1 and chosen(questions, self._checks):
+        if down is None and len(questions) > 1 and any(map(_is_reading, answers)) and chosen(questions, self._checks):
             answers = self._checked(questions, answers, model)
         return answers
 
@@ -107,27 +109,32 @@ class Packs:
         return item.as_not_answered() if isinstance(item, BadItem) else item
 
     def _checked(
-        self, questions: Sequence[Question], answers: list[Answer | NotAnswered], model: str
+        self, questions: Sequence[Question], first: Sequence[Answer | NotAnswered], model: str
     ) -> list[Answer | NotAnswered]:
         """Asked again: one of them alone, and all in another order. Where readings differ the higher risk is taken."""
+        answers = [*first]
         one = lot(questions) % len(questions)
         for places in ([one], [*reversed(range(len(questions)))]):
             again = self._call([questions[place] for place in places], model, "check")
             different = 0
             for place, item in zip(places, again.items, strict=True):
                 if not isinstance(item, BadItem):
-                    policy = questions[place].policy
-                    differs, answers[place] = compared(answers[place], item, self._catalogue, policy)
-                    different += differs
+                    risk = compared(first[place], item, self._catalogue, questions[place].policy)
+                    different += risk is not None
+                    answers[place] = _raised(answers[place], risk)
             if again.call is not None:
                 self._told(again.call, len(places), different)
         return answers
 
     def _told(self, call: UUID, tasks: int, different: int) -> None:
         count_checks(tasks, different)
-        if different:
+        if not different:
+            return
+        note("readings_differ", logging.WARNING, call=str(call), tasks=tasks, different=different)
+        try:
             self._budget.differed(call, different)
-            note("readings_differ", logging.WARNING, call=str(call), tasks=tasks, different=different)
+        except Unavailable as exc:  # what was read is paid for, and worth more than the count
+            note("readings_differ_uncounted", logging.WARNING, call=str(call), why=exc.code)
 
     def _call(self, questions: Sequence[Question], model: str, reason: str, mistake: str | None = None) -> _Said:
         now = self._now()
@@ -140,3 +147,15 @@ class Packs:
             return _Said([replace(said.as_not_answered(), cost=share) for share in shares])
         reading = Reading(catalogue=self._catalogue, now=now, source=self._source.name, secret=self._source.secret())
         return _Said(read_pack(said, nonces, questions, reading), said.call)
+
+
+def _is_reading(said: Answer | NotAnswered) -> bool:
+    """Whether a model said something of the task, rather than nobody."""
+    return isinstance(said, Answer) or said.failure.code == "needs_person"
+
+
+def _raised(said: Answer | NotAnswered, risk: Risk | None) -> Answer | NotAnswered:
+    """I5: never lowered."""
+    if risk is None or not isinstance(said, Answer):
+        return said
+    return replace(said, risk=highest(said.risk or Risk.LOW, risk))

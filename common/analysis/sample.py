@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from common.actions.catalogue import Catalogue
@@ -42,16 +42,19 @@ def gist(said: Answer, catalogue: Catalogue, policy: Policy) -> Gist:
 
 def compared(
     first: Answer | NotAnswered, again: Answer | NotAnswered, catalogue: Catalogue, policy: Policy
-) -> tuple[bool, Answer | NotAnswered]:
-    """(whether they differ, the first with the higher risk). A reading that failed says nothing.
+) -> Risk | None:
+    """The risk that a second reading leaves, at least; None: they agree, or one of them failed and says nothing.
 
-    Where they do not even agree on the steps, a person looks: at least high.
+    The higher of both (I5). Where they do not even agree on the steps, a person looks: at least high.
     """
-    if not isinstance(first, Answer):
-        return isinstance(again, Answer) and first.failure.code == "needs_person", first
-    if not isinstance(again, Answer):
-        differs = again.failure.code == "needs_person"
-        return differs, replace(first, risk=highest(first.risk or Risk.LOW, Risk.HIGH)) if differs else first
+    if not isinstance(first, Answer) or not isinstance(again, Answer):
+        either = isinstance(first, Answer) or isinstance(again, Answer)
+        return Risk.HIGH if either and "needs_person" in (_code(first), _code(again)) else None
     one, other = gist(first, catalogue, policy), gist(again, catalogue, policy)
-    risk = highest(one.risk, other.risk) if one.steps == other.steps else highest(one.risk, other.risk, Risk.HIGH)
-    return one != other, replace(first, risk=risk)
+    if one == other:
+        return None
+    return highest(one.risk, other.risk, Risk.LOW if one.steps == other.steps else Risk.HIGH)
+
+
+def _code(said: Answer | NotAnswered) -> str | None:
+    return said.failure.code if isinstance(said, NotAnswered) else None

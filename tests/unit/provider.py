@@ -170,6 +170,11 @@ class Provider:
         return says if isinstance(says, httpx2.Response) else says(request)
 
     @property
+    def calls(self) -> list[tuple[str, str, int]]:
+        """The ledger: (model, reason, tasks) of each call, in order."""
+        return [(row.model, row.reason, row.tasks) for row in self.store.calls.values()]
+
+    @property
     def bodies(self) -> list[dict[str, Json]]:
         """What it was sent."""
         return [json.loads(request.content) for request in self.requests]
@@ -201,6 +206,19 @@ def task_of(text: str = TEXT, lang: Lang = "en", inputs: dict[str, Json] | None 
 def question(text: str = TEXT, lang: Lang = "en", inputs: dict[str, Json] | None = None) -> Question:
     """The question about such a task."""
     return Question(task=task_of(text, lang, inputs), policy=POLICY)
+
+
+def several(
+    *texts: str, origin: Origin = Origin.PERSON, workspace: UUID = WORKSPACE, first: int = 100
+) -> list[Question]:
+    """Questions about tasks with these texts, each with an id of its own."""
+    made = []
+    for place, text in enumerate(texts):
+        task = task_of(text)
+        request = task.request.model_copy(update={"origin": origin})
+        changes = {"id": UUID(int=first + place), "workspace": workspace, "request": request}
+        made.append(Question(task=task.model_copy(update=changes), policy=POLICY))
+    return made
 
 
 def failed(text: str = TEXT, inputs: dict[str, Json] | None = None, source: str = "claude") -> Question:

@@ -1,0 +1,310 @@
+"""Several tasks in one call: whose answer is whose, and what one bad answer costs the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+
+import httpx2
+import pytest
+
+from common.analysis.answer import LONGEST
+from common.analysis.pack import TEXT_BYTES, packs_of, shares_of
+from common.core.task import Json, Origin
+from common.ports import Answer, NotAnswered, Question
+from tests.unit.provider import (
+    KEY,
+    Provider,
+    answers,
+    fault,
+    items_of,
+    message,
+    nonces_of,
+    proposal,
+    several,
+    step,
+    under,
+)
+
+Says = Callable[[httpx2.Request], httpx2.Response]
+TEXTS = ("count the offers", "weigh the offers", "write to the winner")
+
+
+def value(number: int, **changes: Json) -> str:
+    """A proposal that can be told from others."""
+    return proposal(**{"steps": step(args=json.dumps({"value": number})), **changes})
+
+
+def values(said: list[Answer | NotAnswered]) -> list[object]:
+    """What each plan's step says; of no plan, why."""
+    return [
+        item.steps[0].args["value"] if isinstance(item, Answer) else (item.failure.code, item.failure.detail)
+        for item in said
+    ]
+
+
+def known(request: httpx2.Request) -> httpx2.Response:
+    """A model that answers each text of TEXTS with its number, whatever else is asked with it."""
+    said = [value(TEXTS.index(str(item["text"]))) for item in items_of(request)]
+    return message(under(nonces_of(request), *said))
+
+
+def test_tasks_share_a_call_and_each_has_its_own_answer() -> None:
+    """I12: one request, a nonce each that nobody could know, answers by nonce whatever their order."""
+    seen: list[list[str]] = []
+
+    def backwards(request: httpx2.Request) -> httpx2.Response:
+        seen.append(nonces_of(request))
+        said = [value(number) for number in range(3)]
+        return message(under(seen[-1][::-1], *said[::-1]))
+
+    provider = Provider(backwards)
+    assert values(provider.read_all(*several(*TEXTS))) == [0, 1, 2]
+    assert provider.calls == [("claude-haiku-5-5", "first", 3)]
+    provider.read_all(*several(*TEXTS))
+    assert len({mark for marks in seen for mark in marks}) == 6
+
+
+def test_each_task_pays_its_share() -> None:
+    """The shares of a call are its cost, to the nanodollar."""
+    provider = Provider(known)
+    said = provider.read_all(*several(*TEXTS))
+    assert (sum(item.cost for item in said), 0) == provider.spent
+    assert shares_of(10, 3) == [4, 3, 3]
+
+
+def only(bad: Callable[[list[str]], str]) -> Says:
+    """Spoils the answers to a pack; alone, each text is answered as it should be."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        marks = nonces_of(request)
+        return known(request) if len(marks) == 1 else message(bad(marks))
+
+    return answer
+
+
+def three(marks: list[str], middle: str | None) -> str:
+    """The answers to TEXTS, the second as told."""
+    return under(marks, value(0), middle, value(2))
+
+
+DEEP = '{"kind": "x", "summary": "", "risk": "low", "steps": [], "deep": ' + "[" * 500 + "]" * 500 + "}"
+
+
+def marked(*places: int | str) -> Callable[[list[str]], str]:
+    """Three answers, each under the nonce of a place, or under another one."""
+    said = [value(0), value(1), value(2)]
+    return lambda marks: under([p if isinstance(p, str) else marks[p] for p in places], *said)
+
+
+HIDDEN = json.dumps({"value": KEY}).replace("s", "\\u0073")
+MIDDLE: dict[str, str | None] = {
+    "missing": None,
+    "null": "null",
+    "an unknown action": value(1, steps=step(action="shell.run")),
+    "a field that grants": value(1, approved=True),
+    "arguments that are none": value(1, steps=step(args="[]")),
+    "a key twice": value(1).replace('"kind"', '"risk": "low", "kind"', 1),
+    "NaN": value(1).replace("0.9", "NaN"),
+    "our own key": value(1, summary=f"use {KEY}"),
+    "our own key, escaped": value(1, steps=step(args=HIDDEN)),
+    "too deep": DEEP,
+}
+SPOILT: dict[str, tuple[Callable[[list[str]], str], set[str]]] = {
+    **{name: (partial(three, middle=middle), {TEXTS[1]}) for name, middle in MIDDLE.items()},
+    "twice": (lambda m: under([*m[:2], *m[1:]], value(0), value(7), value(8), value(2)), {TEXTS[1]}),
+    "under another's nonce": (marked(0, 0, 2), {TEXTS[0], TEXTS[1]}),
+    "under nobody's nonce": (marked(0, "00000000", 2), {TEXTS[1]}),
+    "without a nonce": (lambda marks: three(marks, None)[:-2] + "," + value(1) + "]}", {TEXTS[1]}),
+    "a nonce that is none": (lambda marks: three(marks, None)[:-2] + ', {"nonce": ["x"]}]}', {TEXTS[1]}),
+    "no JSON": (lambda _: "I would rather chat.", set(TEXTS)),
+    "fields around it": (lambda marks: three(marks, value(1))[:-1] + ', "hosts": ["evil.example"]}', set(TEXTS)),
+    "two megabytes": (lambda marks: three(marks, value(1, summary="y" * 2_000_000)), set(TEXTS)),
+    "nothing": (lambda _: '{"answers": []}', set(TEXTS)),
+}
+
+
+@pytest.mark.parametrize(("bad", "alone"), SPOILT.values(), ids=SPOILT.keys())
+def test_a_bad_item_is_redone_alone(bad: Callable[[list[str]], str], alone: set[str]) -> None:
+    """I12: what is missing, doubled, swapped, foreign or invalid, and nothing else; never the whole pack."""
+    provider = Provider(only(bad))
+    said = provider.read_all(*several(*TEXTS))
+    assert values(said) == [0, 1, 2]
+    again = [items_of(request) for request in provider.requests[1:]]
+    assert all(len(items) == 1 for items in again)
+    assert {str(items[0]["text"]) for items in again} == alone
+    assert len(again) == len(alone)
+    assert provider.calls[1:] == [("claude-haiku-5-5", "repair", 1)] * len(alone)
+    assert (sum(item.cost for item in said), 0) == provider.spent
+
+
+def test_a_repair_is_told_what_was_wrong_and_comes_once() -> None:
+    """Then a person; what its neighbours were answered stays."""
+
+    def stubborn(request: httpx2.Request) -> httpx2.Response:
+        wrong = value(1, steps=step(action="shell.run"))
+        said = [wrong if item["text"] == TEXTS[1] else value(0) for item in items_of(request)]
+        return message(under(nonces_of(request), *said))
+
+    provider = Provider(stubborn)
+    first, second, third = provider.read_all(*several(*TEXTS))
+    assert isinstance(first, Answer)
+    assert isinstance(third, Answer)
+    assert isinstance(second, NotAnswered)
+    assert (second.failure.code, second.again_in) == ("unusable_answer", None)
+    [again] = items_of(provider.requests[1])
+    assert "#/plan/steps/0/action" in str(again["mistake"])
+    assert len(provider.requests) == 2
+
+
+def test_one_task_is_repaired_as_well() -> None:
+    """One form for one and for many; what is wrong with the whole answer is its own mistake then."""
+    provider = Provider(message("I would rather chat."), answers(value(4)))
+    assert values(provider.read_all(*several("a"))) == [4]
+    assert items_of(provider.requests[1])[0]["mistake"] == "not JSON"
+
+
+def test_what_was_said_in_full_counts_though_the_answer_was_cut_off() -> None:
+    """It is paid for; the rest is asked alone, without the blame."""
+
+    def cut(request: httpx2.Request) -> httpx2.Response:
+        if len(nonces_of(request)) == 1:
+            return known(request)
+        whole = under(nonces_of(request), value(0), value(1), value(2))
+        return message(whole[: whole.rindex('{"nonce"') + 40], "max_tokens")
+
+    provider = Provider(cut)
+    assert values(provider.read_all(*several(*TEXTS))) == [0, 1, 2]
+    [[again]] = [items_of(request) for request in provider.requests[1:]]
+    assert again["text"] == TEXTS[2]
+    assert "mistake" not in again
+
+
+def test_whoever_is_refused_is_refused_alone() -> None:
+    """Nothing of a refused answer counts: nobody knows whom it refused. Each is asked by itself."""
+
+    def touchy(request: httpx2.Request) -> httpx2.Response:
+        refused = any(item["text"] == TEXTS[1] for item in items_of(request))
+        return message("", "refusal") if refused else known(request)
+
+    provider = Provider(touchy)
+    assert values(provider.read_all(*several(*TEXTS))) == [0, ("refused_by_model", None), 2]
+    assert [len(nonces_of(request)) for request in provider.requests] == [3, 1, 1, 1]
+
+
+def test_a_fault_of_a_pack_is_the_fault_of_each_of_its_tasks() -> None:
+    """And what was booked for it is shared."""
+    provider = Provider(fault(500, "api_error"))
+    said = provider.read_all(*several(*TEXTS))
+    assert {(item.failure.code, item.waiting_for) for item in said if isinstance(item, NotAnswered)} == {
+        ("provider_error", "provider")
+    }
+    assert (sum(item.cost for item in said), 0) == provider.spent
+    assert len(provider.requests) == 1
+
+
+def test_where_nobody_answers_repairs_the_rest_waits() -> None:
+    """One that is turned away is enough to know: the others are not sent after it."""
+    provider = Provider(message("{}"), fault(529, "overloaded_error", retry_after="12"))
+    said = provider.read_all(*several(*TEXTS))
+    assert [item.failure.code for item in said if isinstance(item, NotAnswered)] == ["provider_overloaded"] * 3
+    assert len(provider.requests) == 2
+    assert (sum(item.cost for item in said), 0) == provider.spent
+
+
+def test_packs_hold_one_workspace_and_one_origin() -> None:
+    """I12: whoever mixes them up gets calls of their own, however few they are."""
+    people, derived = several("a", "b"), several("c", origin=Origin.DERIVED, first=200)
+    mixed = [people[0], derived[0], people[1]]
+    assert packs_of(mixed, 10) == [(0, 2), (1,)]
+    provider = Provider(answers(value(1), value(2)))
+    provider.read_all(*mixed)
+    assert [[item["text"] for item in items_of(request)] for request in provider.requests] == [["a", "b"], ["c"]]
+
+
+def test_long_texts_share_no_call() -> None:
+    """A call stays far below where its price doubles; one that is too long by itself goes alone."""
+    long = "x" * (TEXT_BYTES // 2 + 1)
+    assert packs_of(several("a", long, long, "b"), 10) == [(0, 1), (2, 3)]
+    assert packs_of(several("a", "y" * TEXT_BYTES * 2, "b"), 10) == [(0,), (1,), (2,)]
+    assert packs_of(several(*"abcde"), 2) == [(0, 1), (2, 3), (4,)]
+
+
+def test_an_answer_may_be_as_long_as_its_tasks_are_many() -> None:
+    """And waits for as long; the reserve follows."""
+    one, ten = Provider(known), Provider(answers(*[value(1)] * 10))
+    one.read_all(*several(TEXTS[0]))
+    ten.read_all(*several(*"abcdefghij"))
+    assert [p.bodies[0]["max_tokens"] for p in (one, ten)] == [4000, 11200]
+    assert LONGEST > 11200 * 4
+
+
+def test_the_system_text_and_the_form_are_the_same_for_one_and_for_many() -> None:
+    """Only then does the provider's cache help."""
+    provider = Provider(known)
+    provider.read_all(*several(*TEXTS))
+    provider.read_all(*several(TEXTS[0]))
+    first, second = provider.bodies
+    assert first["system"] == second["system"]
+    assert first["output_config"] == second["output_config"]
+
+
+def questions_of_three() -> list[Question]:
+    """TEXTS, as questions."""
+    return several(*TEXTS)
+
+
+def test_a_share_of_packs_is_asked_again_alone_and_permuted() -> None:
+    """I12: one task alone, all in another order, each on record as a check; readings that agree change nothing."""
+    provider = Provider(known, pack_checks=1.0)
+    said = provider.read_all(*questions_of_three())
+    assert values(said) == [0, 1, 2]
+    assert provider.calls == [
+        ("claude-haiku-5-5", reason, n) for reason, n in (("first", 3), ("check", 1), ("check", 3))
+    ]
+    texts = [[item["text"] for item in items_of(request)] for request in provider.requests]
+    assert texts[2] == list(TEXTS[::-1])
+    assert texts[1][0] in TEXTS
+    assert [row.disagreements for row in provider.store.calls.values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "risk"),
+    [
+        ({"risk": "medium"}, "medium"),
+        ({"steps": step(action="http.request", args='{"url": "https://b.example"}')}, "high"),
+        ({"steps": [*step(), *step(id="t")]}, "high"),
+        ({"steps": []}, "high"),
+    ],
+    ids=["another risk", "another effect", "another step", "a person is needed"],
+)
+def test_where_readings_differ_it_is_counted_and_the_higher_risk_is_taken(changes: dict[str, Json], risk: str) -> None:
+    """I5, I12: and where not even the steps agree, a person looks."""
+
+    def fickle(request: httpx2.Request) -> httpx2.Response:
+        items = items_of(request)
+        asked_first = [item["text"] for item in items] == list(TEXTS)
+        said = [value(0) if asked_first or item["text"] != TEXTS[1] else value(0, **changes) for item in items]
+        return message(under(nonces_of(request), *said))
+
+    provider = Provider(fickle, pack_checks=1.0)
+    first, second, third = provider.read_all(*questions_of_three())
+    assert isinstance(first, Answer)
+    assert isinstance(second, Answer)
+    assert isinstance(third, Answer)
+    assert (first.risk, second.risk, third.risk) == ("low", risk, "low")
+    assert [row.disagreements for row in provider.store.calls.values()][-1] == 1
+
+
+def test_one_task_is_no_pack_and_is_not_checked() -> None:
+    """There is nothing that another could have done to it."""
+    provider = Provider(known, pack_checks=1.0)
+    provider.read_all(*several(TEXTS[0]))
+    assert len(provider.requests) == 1
+
+
+def test_a_check_that_fails_says_nothing() -> None:
+    """The answers stand as they are."""
+    provider = Provider(known, fault(529, "overloaded_error"), pack_checks=1.0)
+    assert values(provider.read_all(*questions_of_three())) == [0, 1, 2]
