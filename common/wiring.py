@@ -13,6 +13,7 @@ from common.actions.contract import Model
 from common.adapters.outbound_http import OutboundHttp, own_parts
 from common.adapters.postgres.answers import PostgresAnswers
 from common.adapters.postgres.approvals import PostgresApprovals
+from common.adapters.postgres.batches import PostgresBatches
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
 from common.adapters.postgres.costs import PostgresCosts
@@ -26,6 +27,8 @@ from common.adapters.redis.wakes import RedisWakes
 from common.adapters.system_clock import SystemClock
 from common.adapters.wake_client import WakeClient
 from common.analysis import choose
+from common.analysis.batched import Batched, batched
+from common.analysis.cached import Cached
 from common.analysis.prices import check_models
 from common.analysis.quote import Quote
 from common.analysis.shelf import Memory
@@ -36,6 +39,7 @@ from common.ports import (
     Analyzer,
     Answers,
     Approvals,
+    Batches,
     Budget,
     Clock,
     Costs,
@@ -76,6 +80,8 @@ class Container:
     answers: Answers
     front: Front  # the fast side of `answers`
     analyzer: Thinker
+    batches: Batches
+    batched: Batched | None  # None: the provider has no batches
     http: Http
     catalogue: Catalogue
     doorkeeper: Doorkeeper
@@ -109,10 +115,15 @@ def bootstrap(settings: Settings) -> Container:
     front = RedisAnswers(settings.redis_url, settings.secrets_dir) if settings.redis_url else NoFront()
     worker = f"{settings.function}@{socket.gethostname()}:{os.getpid()}"
     analyzer = choose(settings, budget, catalogue, memory=Memory(answers=answers, front=front, worker=worker))
+    batches = PostgresBatches(database)
+    remembers = analyzer.model if isinstance(analyzer.model, Cached) else None
+    by_batches = batched(settings, budget, batches, catalogue, remembers)
     notifier = RedisNotifier(settings.redis_url, settings.function) if settings.redis_url else NoNotifier()
 
     def close() -> None:
         analyzer.close()
+        if by_batches is not None:
+            by_batches.close()
         front.close()
         database.close()
 
@@ -131,6 +142,8 @@ def bootstrap(settings: Settings) -> Container:
         answers=answers,
         front=front,
         analyzer=analyzer,
+        batches=batches,
+        batched=by_batches,
         http=OutboundHttp(own),
         catalogue=catalogue,
         doorkeeper=Doorkeeper(people, clock),

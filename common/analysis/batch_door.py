@@ -67,6 +67,11 @@ class BatchDoor:
         self._strong = strong
 
     @property
+    def is_ready(self) -> bool:
+        """Whether there is a key to ask with."""
+        return self._asked.key is not None
+
+    @property
     def is_free(self) -> bool:
         """Whether a batch could be opened now: there is a key, and none of its batches is without an answer."""
         key = self._asked.key

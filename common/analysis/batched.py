@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, Protocol
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
@@ -29,6 +29,16 @@ from common.core.task import Failure, Task
 from common.ports import Answer, Asked, Batch, Batches, Bill, Budget, Member, NotAnswered, Question
 
 FIRST: Final = "first"
+
+
+class Remembers(Protocol):
+    """What was answered before, for whoever asks in other ways than through the Analyzer."""
+
+    def known(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """What is remembered, in order; all of one workspace."""
+
+    def learn(self, questions: Sequence[Question], said: Sequence[Answer | NotAnswered]) -> None:
+        """Remember answers; all of one workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,7 @@ class Batched:
     source: Source
     saving: Callable[[UUID], bool]  # whether a workspace's money nears its limit
     close: Callable[[], None]  # drops the provider's connections
+    memory: Remembers | None = None  # None: nothing is remembered
     most: int = 10  # tasks in a request
 
     def outgoing(self, questions: Sequence[Question]) -> list[Outgoing]:
@@ -173,9 +184,23 @@ def _member(task: UUID, nonce: str, before: Mapping[UUID, Answer | NotAnswered])
 
 
 def batched(
-    settings: Settings, budget: Budget, batches: Batches, catalogue: Catalogue, now: Callable[[], datetime]
+    settings: Settings,
+    budget: Budget,
+    batches: Batches,
+    catalogue: Catalogue,
+    memory: Remembers | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Batched | None:
-    """An installation's; None: its provider has no batches. Opens nothing."""
+    """An installation's; None: its provider has no batches. Opens nothing.
+
+    Args:
+        settings: key, base URL and models.
+        budget: where money is booked.
+        batches: where batches are on record.
+        catalogue: the actions that plans are read against.
+        memory: what was answered before; None: nothing is remembered.
+        now: the present time, aware.
+    """
     asked = provider(settings)
     over = batches_of(settings.provider, asked)
     if over is None:
@@ -192,5 +217,6 @@ def batched(
         source=Source(asked.source, asked.key.value),
         saving=saving,
         close=asked.close,
+        memory=memory,
         most=settings.pack_tasks,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +17,7 @@ from common.web import Function, make_app
 from common.wiring import Container
 
 from .analysis import Analyst, Means
+from .economy import economy
 from .group_commit import GroupCommit
 from .intake import Intake
 from .submit import preview, submit
@@ -49,12 +51,19 @@ class Analyze(Function):
             at_once=settings.analyses_at_once,
             pack_tasks=settings.pack_tasks,
             linger=timedelta(seconds=settings.pack_linger),
+            batches=container.batched is not None,
         )
         self._analyst = Analyst(means, self._pool, lambda: self._draining)
+        self._economy = economy(container, lambda: self._draining)
 
     def turn(self) -> Turn:
         """See common.web.Function."""
-        return self._analyst.turn()
+        turn = self._analyst.turn()
+        if self._economy is None:
+            return turn
+        beside = self._economy.turn().wake_in_ms
+        times = [ms for ms in (turn.wake_in_ms, beside) if ms is not None]
+        return replace(turn, wake_in_ms=min(times, default=None))
 
     def woken(self) -> None:
         """See common.web.Function."""
@@ -68,6 +77,8 @@ class Analyze(Function):
     def stop(self) -> None:
         """See common.web.Function."""
         self.intake.commit.stop()
+        if self._economy is not None:
+            self._economy.stop()
         self._pool.shutdown(wait=True)
 
 

@@ -19,6 +19,7 @@ from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated
 from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
+from common.adapters.memory.batches import MemoryBatches
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.costs import MemoryCosts
 from common.adapters.memory.front import MemoryFront
@@ -28,6 +29,7 @@ from common.adapters.memory.reads import MemoryReads
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.adapters.system_clock import SystemClock
+from common.analysis.batched import Batched
 from common.analysis.prices import TABLE
 from common.analysis.quote import Quote
 from common.auth import Doorkeeper
@@ -134,8 +136,15 @@ class Desk:
 
 
 @contextmanager
-def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) -> Iterator[Desk]:
-    """The five functions, started; stopped at the end. `thinks`: who reads and writes, instead of a Reader."""
+def desk(
+    thinks: Callable[[Container], Thinker] | None = None,
+    by_batches: Callable[[Container], Batched | None] | None = None,
+    **settings: str,
+) -> Iterator[Desk]:
+    """The five functions, started; stopped at the end.
+
+    `thinks`: who reads and writes, instead of a Reader. `by_batches`: who reads within hours, instead of nobody.
+    """
     moved = [timedelta(0)]
     store = MemoryStore(lambda: datetime.now(UTC) + moved[0])
     workspace = store.add_workspace("default")
@@ -156,6 +165,8 @@ def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) 
         answers=MemoryAnswers(store),
         front=MemoryFront(),
         analyzer=reader,
+        batches=MemoryBatches(store),
+        batched=None,
         http=far,
         catalogue=Catalogue.shipped(quote=quote),
         doorkeeper=Doorkeeper(people, clock),
@@ -165,6 +176,8 @@ def desk(thinks: Callable[[Container], Thinker] | None = None, **settings: str) 
     )
     if thinks is not None:
         container = replace(container, analyzer=thinks(container))
+    if by_batches is not None:
+        container = replace(container, batched=by_batches(container))
     with ExitStack() as stack:
         clients = {name: stack.enter_context(TestClient(over(name, container, stack))) for name in FUNCTIONS}
         yield Desk(container, store, workspace, told, far, reader, clients, moved)
