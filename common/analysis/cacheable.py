@@ -77,7 +77,7 @@ def _said(step: Step) -> Iterator[str]:
         if isinstance(value, dict):
             for key, inner in value.items():
                 if key == REF and isinstance(inner, str):
-                    yield _INDEX.sub(" ", _STEP_REF.sub("", inner))
+                    yield _INDEX.sub(" ", _STEP_REF.sub("", inner)).replace(".", " ")  # a path looks like a host
                 else:
                     yield key
                     stack.append(inner)

@@ -198,7 +198,9 @@ class Cached:
                 round_.said[place] = replace(hit, cost=fresh.cost)
                 self._shelf.count(round_.workspace, "postgres", [key], 1)
                 continue
-            differs, round_.said[place] = compared(fresh, hit, self._catalogue, question.policy)
+            risk = compared(fresh, hit, self._catalogue, question.policy)
+            differs = risk is not None
+            round_.said[place] = replace(fresh, risk=risk) if differs and isinstance(fresh, Answer) else fresh
             metrics().cache_checked(agreed=not differs)
             self._shelf.checked(Use(workspace=round_.workspace, key=key, hits=1, checks=1, disagreements=int(differs)))
             if differs:

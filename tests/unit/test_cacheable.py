@@ -32,6 +32,7 @@ KEPT: list[tuple[str, dict[str, Json]]] = [
     ("pay 17.50 to kim@example.com", {"to": "Kim@example.com", "amount": 17.5, "text": "17.50"}),
     ("set it to -5", {"value": -5}),
     ("send the total", {"value": {"$ref": "steps.page2.json.items[0].total"}}),
+    ("send the id", {"value": {"$ref": "inputs.order.id"}, "json": {"$ref": "steps.page.json.data.price"}}),
     ("send the order", {"value": {"$ref": "inputs.order_2"}, "note": {"$ref": "now"}}),
     ("summarise it", {"prompt": ["Summarise:", {"$ref": "steps.page.text"}], "max_tokens": 400}),
     ("wait for it", {"url": "x", "timeout": 20}),
