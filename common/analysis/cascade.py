@@ -66,7 +66,7 @@ class Cascade:
         if not questions:
             return []
         again = [self._tiers.strong != "" and has_failed(question.task) for question in questions]
-        first = self._small([q for q, strong in zip(questions, again, strict=True) if not strong], "first")
+        first = self._small([q for q, strong in zip(questions, again, strict=True) if not strong], questions[0].reason)
         small: list[Answer | NotAnswered | None] = [None if strong else first.pop(0) for strong in again]
         saving = self._tiers.strong != "" and self._saving(questions[0].task.workspace)
         why = [
@@ -75,7 +75,7 @@ class Cascade:
         ]
         strong = self._strong(questions, why)
         return [
-            settled(self._both(*read), self._tiers.escalate_below)
+            settled(self._both(*read), self._tiers.escalate_below, saving=saving)
             for read in zip(questions, small, strong, why, strict=True)
         ]
 
@@ -160,11 +160,15 @@ def joined(small: Answer | NotAnswered, strong: Answer | NotAnswered, why: Why |
     return replace(small, risk=highest(small.risk or Risk.LOW, Risk.HIGH), cost=cost, provisional=True)
 
 
-def settled(said: Answer | NotAnswered, below: float) -> Answer | NotAnswered:
-    """The last word: a plan that its reader is unsure of is for a person to look at."""
-    if isinstance(said, Answer) and is_unsure(said, below):
-        return replace(said, risk=highest(said.risk or Risk.LOW, Risk.HIGH))
-    return said
+def settled(said: Answer | NotAnswered, below: float, *, saving: bool = False) -> Answer | NotAnswered:
+    """The last word: a plan that its reader is unsure of is for a person to look at.
+
+    `saving`: nobody stronger was asked for want of money, so it is not to be remembered.
+    """
+    if not isinstance(said, Answer) or not is_unsure(said, below):
+        return said
+    wanted = saving and said.escalated is None
+    return replace(said, risk=highest(said.risk or Risk.LOW, Risk.HIGH), provisional=said.provisional or wanted)
 
 
 def _stakes(question: Question, said: Answer, catalogue: Catalogue) -> Risk:

@@ -24,7 +24,7 @@ from common.core.errors import StoreUnavailable
 from common.core.policy import Policy
 from common.core.task import Failure, Json, Plan, Request, Risk, State, Step, Task
 from common.metrics import Metrics
-from common.ports import Answer, NotAnswered, Question, Remembered
+from common.ports import Answer, NotAnswered, Question, Remembered, Use
 from common.telemetry import metrics
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -412,8 +412,14 @@ def test_a_remembered_answer_is_read_as_any_other() -> None:
     bare = document_of(fetches(risk=None, confidence=None, priority=None))
     assert answer_from(bare) == fetches(source="cached", cost=0, risk=Risk.HIGH, confidence=None, priority=None)
     assert answer_from({**document, "risk": "none"}) == fetches(source="cached", cost=0, risk=Risk.HIGH)
-    for odd in ({"steps": []}, {"steps": "x"}, {"steps": [{"id": "1!", "action": "value"}]}, {"approved": True}):
-        assert answer_from({**document, **odd}) is None
+    odd: list[dict[str, Json]] = [
+        {"steps": []},
+        {"steps": "x"},
+        {"steps": [{"id": "1!", "action": "value"}]},
+        {"approved": True},
+    ]
+    for other in odd:
+        assert answer_from({**document, **other}) is None
     assert answer_from({}) is None
 
 
@@ -435,7 +441,12 @@ def test_counts_are_written_in_batches(ground: Ground, monkeypatch: pytest.Monke
     """A thousand hits are a statement or two, not a thousand."""
     writes: list[int] = []
     count = ground.answers.count
-    monkeypatch.setattr(ground.answers, "count", lambda uses: (writes.append(len(uses)), count(uses)))
+
+    def counting(uses: Sequence[Use]) -> None:
+        writes.append(len(uses))
+        count(uses)
+
+    monkeypatch.setattr(ground.answers, "count", counting)
     process = ground.process()
     process.analyze([ground.asks()])
     for _ in range(100):
