@@ -14,6 +14,7 @@ from uuid import UUID
 from common.actions.catalogue import Catalogue
 from common.analysis.asking import Packs
 from common.analysis.history import kept_steps
+from common.config import Settings
 from common.core.task import Risk, Task, highest
 from common.ports import Answer, NotAnswered, Question
 
@@ -32,6 +33,12 @@ class Tiers:
     small: str
     strong: str = ""
     escalate_below: float = 0.6
+
+    @classmethod
+    def of(cls, settings: Settings) -> Tiers:
+        """As the settings say: a model is not stronger than itself."""
+        strong = "" if settings.strong_model == settings.model else settings.strong_model
+        return cls(small=settings.model, strong=strong, escalate_below=settings.escalate_below)
 
 
 class Cascade:

@@ -112,7 +112,7 @@ def chain_over(
         most=settings.pack_tasks,
         checks=settings.pack_checks,
     )
-    tiers = Tiers(small=settings.model, strong=settings.strong_model, escalate_below=settings.escalate_below)
+    tiers = Tiers.of(settings)
 
     def saving(workspace: UUID) -> bool:
         return standing(budget.month(workspace)) is not Standing.NORMAL

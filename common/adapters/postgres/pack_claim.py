@@ -21,20 +21,23 @@ from common.ports import PATIENCE, Forming
 SCANNED: Final = 200  # of a workspace's due tasks, unless more are asked for: a long backlog costs no more than this
 URGENT: Final = 9  # a priority that waits for nobody
 
-DUE: Final = f"""t.state = 'received' AND {{economy}} AND t.claim_order <= statement_timestamp() - {EPOCH}
+DUE: Final = f"""t.state = 'received' AND t.claim_order <= statement_timestamp() - {EPOCH}
         AND t.next_check_at <= statement_timestamp()"""
+WHICH: Final = {False: "NOT t.economy", True: "t.economy", None: "true"}  # by Forming.economy
+
 
 # Looked at without locks, then only the tasks of chosen packs are locked. Who claims at the same moment may have cut
 # the same tasks into packs: whoever has a pack's first task has the pack, and nobody is left with crumbs of it.
 # $1: worker, $2: tasks in a pack, $3: packs, $4: lease in seconds, $5: linger in seconds, $6: workspaces that wait
 # longer.
-CLAIM: Final = f"""
+def _claim(which: str) -> str:
+    return f"""
 WITH due AS MATERIALIZED (
     SELECT d.*, (row_number() OVER (
         PARTITION BY d.workspace, d.origin ORDER BY d.claim_order, d.id) - 1) / $2::int AS part
     FROM workspaces w CROSS JOIN LATERAL (
         SELECT t.id, t.workspace, t.origin, t.priority, t.next_check_at, t.claim_order
-        FROM tasks t WHERE t.workspace = w.id AND {DUE}
+        FROM tasks t WHERE t.workspace = w.id AND {which} AND {DUE}
         ORDER BY t.claim_order LIMIT greatest({SCANNED}, $2::int * $3::int)
     ) d
 ), packs AS (
@@ -71,18 +74,21 @@ WITH due AS MATERIALIZED (
 )
 SELECT t.pack, {TASK}::text FROM t {JOIN_PLAN} ORDER BY t.pack, t.place, t.id"""
 
+
 # when the oldest that is due has waited long enough
-LINGERED: Final = f"""
+def _lingered(which: str) -> str:
+    return f"""
 SELECT extract(epoch FROM min(d.next_check_at
     + $1::float8 * CASE WHEN w.id = ANY($2::uuid[]) THEN {PATIENCE} ELSE 1 END * interval '1 s')
     - clock_timestamp())::float8
 FROM workspaces w CROSS JOIN LATERAL (
-    SELECT t.next_check_at FROM tasks t WHERE t.workspace = w.id AND {DUE} ORDER BY t.claim_order LIMIT {SCANNED}
+    SELECT t.next_check_at FROM tasks t WHERE t.workspace = w.id AND {which} AND {DUE}
+    ORDER BY t.claim_order LIMIT {SCANNED}
 ) d"""
 
-ECONOMY: Final = {False: "NOT t.economy", True: "t.economy", None: "true"}
-CLAIMS: Final = {economy: CLAIM.format(economy=words) for economy, words in ECONOMY.items()}
-LINGERS: Final = {economy: LINGERED.format(economy=words) for economy, words in ECONOMY.items()}
+
+CLAIMS: Final = {economy: _claim(which) for economy, which in WHICH.items()}
+LINGERS: Final = {economy: _lingered(which) for economy, which in WHICH.items()}
 
 
 def claim_packs(database: Database, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
