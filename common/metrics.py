@@ -8,6 +8,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from common.money_metrics import MoneyMetrics
+
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CLAIM_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 
@@ -32,6 +34,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         """`registry`: where they are registered, once."""
         self.registry = registry
+        self.money = MoneyMetrics(registry)
         self._wakes = _Labelled(
             Counter("aiw_wakes", "Wakes served, by function and answer", ["function", "answer"], registry=registry)
         )

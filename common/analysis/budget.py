@@ -6,11 +6,13 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from common.analysis.call import Asker, Billed, Call, Fault, Reply
 from common.analysis.prices import TABLE, Prices, UnknownPriceError
 from common.analysis.savings import bill_of
 from common.ports import Budget, CallRequest, NotReserved
+from common.telemetry import metrics
 
 LOOK_AGAIN: Final = timedelta(minutes=15)  # a limit is raised by a person, at any time; looking costs next to nothing
 SLACK: Final = timedelta(minutes=5)  # beyond a call's own timeout: an unsettled call is only then assumed billed
@@ -35,26 +37,35 @@ class BudgetDoor:
         try:
             reserve = self._prices.worst_case(call)
         except UnknownPriceError:
+            metrics().money.refused(call.purpose, "unknown_price")
             return Fault(code="unknown_price", billed=Billed.NO, detail=call.model[:100])
         row = self._budget.reserve(request_of(call, reserve))
         if isinstance(row, NotReserved):
+            metrics().money.refused(call.purpose, row.value)
             return refused(row)
         began = time.monotonic()
         try:
             said = self._inner.ask(call)
         except BaseException:
-            self._budget.assume_billed(row)
+            self._assume(call, row, reserve)
             raise
         if isinstance(said, Reply):
             latency = timedelta(seconds=time.monotonic() - began)
             bill = bill_of(self._prices, self._strong, call, said.usage, latency=latency, request_id=said.request_id)
             self._budget.settle(row, bill)
+            metrics().money.answered(call.purpose, call.model, call.reason, bill)
             return replace(said, cost=bill.cost, call=row)
         if said.billed is Billed.NO:
             self._budget.void(row)
+            metrics().money.unanswered(call.purpose, call.model, call.reason, None)
             return said
-        self._budget.assume_billed(row)
+        self._assume(call, row, reserve)
         return replace(said, cost=reserve)
+
+    def _assume(self, call: Call, row: UUID, reserve: int) -> None:
+        """Nobody knows whether it is billed: it is on record in full."""
+        self._budget.assume_billed(row)
+        metrics().money.unanswered(call.purpose, call.model, call.reason, reserve)
 
 
 def request_of(call: Call, reserve: int) -> CallRequest:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import calendar
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
 SAVING_PERCENT: Final = 80  # of the limit, spent or reserved: from here on the unimportant waits or goes by batch
 EXHAUSTED_PART: Final = 500  # less than this part of the limit is left: nothing that costs money begins
+ROOM_PERCENT: Final = 5  # of the limit: this much more has to be left before it is said that it got better
 PACE_LEAST: Final = timedelta(days=1)  # the first hours of a month say nothing of its days
 
 
@@ -18,6 +20,9 @@ class Standing(StrEnum):
     NORMAL = "normal"
     SAVING = "saving"  # near the limit: what is not urgent waits, or is asked at half the price
     EXHAUSTED = "exhausted"  # used up: only what costs nothing goes on
+
+
+_WORSE: Final = tuple(Standing)  # each worse than the one before
 
 
 class Money(Protocol):
@@ -34,6 +39,15 @@ class Money(Protocol):
     @property
     def reserved(self) -> int:
         """Held for calls that are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A month as it would be."""
+
+    cap: int
+    spent: int
+    reserved: int
 
 
 def remaining(money: Money) -> int:
@@ -53,6 +67,19 @@ def standing(money: Money, one_call: int = 0) -> Standing:
         return Standing.EXHAUSTED
     gone = money.spent + money.reserved
     return Standing.SAVING if gone * 100 >= money.cap * SAVING_PERCENT else Standing.NORMAL
+
+
+def news(told: Standing, money: Money, one_call: int = 0) -> Standing | None:
+    """What people should hear of, if they were last told of `told`; None: nothing new.
+
+    That it got worse they hear at once. That it got better only once there is some room: reservations come and go, and
+    each call that does not cost its worst case would otherwise be an announcement.
+    """
+    now = standing(money, one_call)
+    if _WORSE.index(now) > _WORSE.index(told):
+        return now
+    held = _Shown(money.cap, money.spent, money.reserved + money.cap * ROOM_PERCENT // 100)
+    return now if _WORSE.index(standing(held, one_call)) < _WORSE.index(told) else None
 
 
 def forecast(gone: int, at: datetime) -> int:

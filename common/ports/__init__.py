@@ -7,7 +7,7 @@ from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
 from common.ports.batches import ANSWER_IN, Asked, Batch, Batches, Member, NotOpened, custom_id
-from common.ports.budget import Bill, Budget, BudgetView, CallRequest, NotReserved, Saved, Usage
+from common.ports.budget import Bill, Budget, BudgetTold, BudgetView, CallRequest, NotReserved, Saved, Usage
 from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
 from common.ports.people import People, Person, Principal, Role, TokenRow
@@ -47,6 +47,7 @@ __all__ = [
     "Begun",
     "Bill",
     "Budget",
+    "BudgetTold",
     "BudgetView",
     "CallRequest",
     "CallSum",

@@ -8,6 +8,9 @@ from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
 
+from common.core.spending import Standing
+from common.core.task import Lang
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -81,6 +84,16 @@ class BudgetView:
     of: Literal["workspace", "installation"] = "workspace"  # whose limit it is
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetTold:
+    """How a workspace's month stands, and what its people were last told of it."""
+
+    workspace: UUID
+    month: BudgetView
+    told: Standing  # normal until anything else was said
+    lang: Lang  # of its newest task: the language that its people are spoken to
+
+
 class Budget(Protocol):
     """Money: reserved before a call, settled after it; reserved + spent never passes the cap (I7)."""
 
@@ -104,3 +117,9 @@ class Budget(Protocol):
 
     def month(self, workspace: UUID) -> BudgetView:
         """The present month."""
+
+    def standings(self) -> list[BudgetTold]:
+        """Of every workspace that ever asked for money."""
+
+    def told(self, workspace: UUID, state: Standing) -> None:
+        """Its people were told of this state; it stands until they are told of another, beyond the month's end."""

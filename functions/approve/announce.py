@@ -45,7 +45,10 @@ class Announcer:
         return len(notices), len(told)
 
     def _tell(self, notice: Notice, url: str, policy: Policy) -> bool:
-        text = message(notice, self.catalogue, self.public_url, notice.task.request.lang)
+        return self.tell(url, message(notice, self.catalogue, self.public_url, notice.task.request.lang), policy)
+
+    def tell(self, url: str, text: str, policy: Policy) -> bool:
+        """Send a text to a channel; whether it was taken."""
         body = json.dumps({"text": text}, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"}
         request = HttpRequest(method="POST", url=url, headers=headers, body=body, timeout=SECONDS, from_settings=True)

@@ -10,6 +10,7 @@ from common.wiring import Container
 
 from .announce import AT_ONCE, Announcer
 from .approvals import approve, get_approval, reject
+from .budget_news import BudgetNews
 from .manual import outcome, reanalyze, resolve, retry
 
 
@@ -25,9 +26,18 @@ class Approve(Function):
             container.http,
             container.settings.public_url,
         )
+        self._news = BudgetNews(
+            container.budget,
+            container.workspace,
+            container.clock,
+            self._announcer.tell,
+            container.settings.public_url,
+            container.quote.one_call,
+        )
 
     def turn(self) -> Turn:
         """See common.web.Function. One that could not be told is not claimed again in this loop."""
+        self._news.turn()
         found, told = self._announcer.turn()
         return Turn(claimed=told, done=told, full=found == AT_ONCE and told > 0, wake_in_ms=None)
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
+from common.core.spending import Standing
 from common.ports import Bill, CallRequest, NotReserved, Usage
 from tests.contract.ground import Ground
 
@@ -172,3 +173,26 @@ def test_what_was_voided_counts_towards_no_cap(ground: Ground) -> None:
     assert isinstance(first, UUID)
     ground.budget.void(first)
     assert isinstance(generate(ground, task, 100, 100), UUID)
+
+
+def test_what_people_were_told_stands_until_they_are_told_of_another(ground: Ground) -> None:
+    """A workspace is there once it has asked for money; until anything was said its people know nothing but normal."""
+    assert ground.budget.standings() == []
+    ground.submit(lang="ko")
+    call(ground, 7)
+    [one] = ground.budget.standings()
+    assert (one.workspace, one.told, one.lang, one.month.reserved) == (ground.home, Standing.NORMAL, "ko", 7)
+    ground.budget.told(ground.home, Standing.EXHAUSTED)
+    assert [one.told for one in ground.budget.standings()] == [Standing.EXHAUSTED]
+    ground.budget.told(ground.home, Standing.NORMAL)
+    assert [one.told for one in ground.budget.standings()] == [Standing.NORMAL]
+
+
+def test_a_workspace_without_any_money_can_be_told_so(ground: Ground) -> None:
+    """A refused call leaves a month behind of which people can be told, and nothing else."""
+    ground.workspace.put(ground.home, "budget_usd", "0", None, ground.rules.id)
+    assert asked(ground, 1) is NotReserved.OVER_BUDGET
+    [one] = ground.budget.standings()
+    assert (one.month.cap, one.month.reserved, one.lang) == (0, 0, "en")
+    ground.budget.told(ground.home, Standing.EXHAUSTED)
+    assert [one.told for one in ground.budget.standings()] == [Standing.EXHAUSTED]

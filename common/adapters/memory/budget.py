@@ -10,7 +10,9 @@ from common.adapters.memory.rows import BudgetEntry, CallEntry
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.core.installation import nanodollars
-from common.ports import Bill, BudgetView, CallRequest, NotReserved
+from common.core.spending import Standing
+from common.core.task import Lang
+from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved
 
 
 class MemoryBudget:
@@ -94,13 +96,41 @@ class MemoryBudget:
             ]
             return min(views, key=lambda view: view.cap - view.spent - view.reserved)
 
+    def standings(self) -> list[BudgetTold]:
+        """See Budget."""
+        with self.store.commit():
+            asked = sorted({workspace for workspace, _ in self.store.budgets if workspace is not None})
+            return [
+                BudgetTold(
+                    workspace=workspace,
+                    month=self.month(workspace),
+                    told=next((m.announced for m in self._newest(workspace) if m.announced), Standing.NORMAL),
+                    lang=self._lang(workspace),
+                )
+                for workspace in asked
+            ]
+
+    def told(self, workspace: UUID, state: Standing) -> None:
+        """See Budget."""
+        with self.store.commit():
+            self._newest(workspace)[0].announced = state
+
+    def _newest(self, workspace: UUID) -> list[BudgetEntry]:
+        months = sorted((month for owner, month in self.store.budgets if owner == workspace), reverse=True)
+        return [self.store.budgets[workspace, month] for month in months]
+
+    def _lang(self, workspace: UUID) -> Lang:
+        newest = max((row.id for row in self.store.tasks.values() if row.workspace == workspace), default=None)
+        return "en" if newest is None else self.store.tasks[newest].request.lang
+
     def _months(self, workspace: UUID, now: datetime) -> tuple[BudgetEntry, BudgetEntry]:
         """The workspace's and the installation's; their caps follow the settings."""
         whole = self.store.settings.get((None, "budget_usd"))
-        caps: dict[UUID | None, int] = {
-            workspace: self._workspace.policy(workspace).budget_nanodollars,
-            None: nanodollars(whole.value if whole is not None else None),
-        }
+        own = self._workspace.policy(workspace).budget_nanodollars
+        # The only workspace is the installation: raising its limit raises both.
+        alone = len(self.store.workspaces) <= 1
+        installation = own if alone else nanodollars(whole.value if whole is not None else None)
+        caps: dict[UUID | None, int] = {workspace: own, None: installation}
         found = []
         for owner, cap in caps.items():
             month = self.store.budgets.setdefault((owner, f"{now:%Y-%m}"), BudgetEntry(cap))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
+from common.core.spending import Standing
 from common.core.task import Attempt, Effect, Failure, Json, OutcomeKind, Plan, Request, State, Task
 from common.ports import Asked, Bill, Decided, Role
 
@@ -191,6 +192,7 @@ class BudgetEntry:
     cap: int
     reserved: int = 0
     spent: int = 0
+    announced: Standing | None = None
 
 
 @dataclass(slots=True)

@@ -1,7 +1,5 @@
 """Money: reserved before a call, settled after it; both the workspace's and the installation's month hold it (I7)."""
 
-
-
 from __future__ import annotations
 
 from datetime import UTC, datetime
@@ -13,15 +11,15 @@ import orjson
 from common.adapters.postgres.connection import Database, Row, Session
 from common.adapters.postgres.documents import plain, uuids
 from common.core.installation import nanodollars
-from common.ports import Bill, BudgetView, CallRequest, NotReserved
+from common.core.spending import Standing
+from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved
 
 # Asked once a transaction: two statements of one might stand on either side of the month's edge.
 MONTH: Final = "SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date::text"
 
 CAPS: Final = """
-SELECT workspace IS NULL, value::text FROM settings
-WHERE name = 'budget_usd' AND (workspace = $1::uuid OR workspace IS NULL)
-AND value IS NOT NULL"""
+SELECT workspace IS NULL, value::text, (SELECT count(*) FROM workspaces) FROM settings
+WHERE name = 'budget_usd' AND (workspace = $1::uuid OR workspace IS NULL) AND value IS NOT NULL"""
 
 # the caps follow the settings
 ROWS: Final = """
@@ -92,6 +90,17 @@ FROM (VALUES (NULL::uuid), ($1::uuid)) AS of(workspace)
 LEFT JOIN budgets b ON b.workspace IS NOT DISTINCT FROM of.workspace AND b.month = $2::date
 ORDER BY of.workspace NULLS FIRST"""
 
+# What people were told of holds beyond the month's end: the newest row that says so speaks.
+TOLD: Final = """
+SELECT w.workspace::text,
+    (SELECT announced FROM budgets a WHERE a.workspace = w.workspace AND a.announced IS NOT NULL
+        ORDER BY a.month DESC LIMIT 1),
+    (SELECT t.lang FROM tasks t WHERE t.workspace = w.workspace ORDER BY t.id DESC LIMIT 1)
+FROM (SELECT DISTINCT workspace FROM budgets WHERE workspace IS NOT NULL) w ORDER BY w.workspace"""
+TELL: Final = """
+UPDATE budgets SET announced = $2 WHERE workspace = $1::uuid
+AND month = (SELECT max(month) FROM budgets WHERE workspace = $1::uuid) RETURNING 1"""
+
 DIFFERED: Final = "UPDATE calls SET disagreements = $2::int WHERE id = $1::uuid RETURNING 1"
 
 OWNERS: Final[tuple[Literal["installation", "workspace"], ...]] = ("installation", "workspace")
@@ -109,6 +118,8 @@ class PostgresBudget:
         try:
             return self._database.transact(lambda session: reserve_in(session, call))
         except WouldPass as exc:
+            if exc.why is NotReserved.OVER_BUDGET:  # there has to be a month of which people can be told
+                self._database.transact(lambda session: _opened(session, call.workspace))
             return exc.why
 
     def settle(self, call: UUID, bill: Bill) -> None:
@@ -149,6 +160,22 @@ class PostgresBudget:
         ]
         return min(reversed(views), key=lambda view: view.cap - view.spent - view.reserved)
 
+    def standings(self) -> list[BudgetTold]:
+        """See ports.Budget."""
+        return [
+            BudgetTold(
+                workspace=UUID(workspace),
+                month=self.month(UUID(workspace)),
+                told=Standing(told or Standing.NORMAL),
+                lang="ko" if lang == "ko" else "en",
+            )
+            for workspace, told, lang in self._database.run(TOLD)
+        ]
+
+    def told(self, workspace: UUID, state: Standing) -> None:
+        """See ports.Budget."""
+        self._database.run(TELL, str(workspace), state.value)
+
 
 class WouldPass(Exception):
     """Takes the transaction back: a limit would be passed."""
@@ -164,9 +191,7 @@ def reserve_in(session: Session, call: CallRequest) -> UUID:
     tasks = uuids(call.task_ids)
     if call.cap is not None:
         session.run(LOCK_TASKS, tasks)
-    installation, own = _caps(session.run(CAPS, str(call.workspace)))
-    [[month]] = session.run(MONTH)
-    session.run(ROWS, str(call.workspace), month, str(installation), str(own))
+    month = _opened(session, call.workspace)
     months = session.run(LOCK, str(call.workspace), month)
     if call.cap is not None:
         [[booked]] = session.run(BOOKED, tasks, call.purpose)
@@ -181,12 +206,22 @@ def reserve_in(session: Session, call: CallRequest) -> UUID:
     return UUID(str(made))
 
 
+def _opened(session: Session, workspace: UUID) -> str:
+    """The present month, with its two rows."""
+    installation, own = _caps(session.run(CAPS, str(workspace)))
+    [[month]] = session.run(MONTH)
+    session.run(ROWS, str(workspace), month, str(installation), str(own))
+    return str(month)
+
+
 def _utc(at: object) -> datetime:
     return datetime.fromisoformat(str(at)).astimezone(UTC)
 
 
 def _caps(rows: list[Row]) -> tuple[int, int]:
     """The installation's cap, and the workspace's: its own, or the same."""
-    found = {whole: nanodollars(orjson.loads(value)) for whole, value in rows}
+    found = {whole: nanodollars(orjson.loads(value)) for whole, value, _ in rows}
     installation = found.get(True, nanodollars(None))
-    return installation, found.get(False, installation)
+    own = found.get(False, installation)
+    # The only workspace is the installation: raising its limit raises both.
+    return (own if all(workspaces <= 1 for _, _, workspaces in rows) else installation), own
