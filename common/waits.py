@@ -141,6 +141,11 @@ class Waits:
             return []
 
     def _look(self, due: Sequence[Wait]) -> None:
+        if len(due) == 1 and due[0].alone is not None:
+            record = self._reads.settled_task(due[0].workspace, due[0].alone)
+            if record is not None:
+                _answer(due[0], record)
+            return
         found = self._reads.settled(list({task for wait in due for task in wait.left}))
         over: list[Wait] = []
         for wait in due:
@@ -154,7 +159,7 @@ class Waits:
         if wait.alone is None:
             return None
         with contextlib.suppress(Unavailable):  # whoever waits reads it and learns why
-            return self._reads.task(wait.workspace, wait.alone)
+            return self._reads.settled_task(wait.workspace, wait.alone)
         return None
 
 

@@ -96,6 +96,9 @@ class Reads(Protocol):
     def settled(self, ids: Sequence[UUID]) -> frozenset[UUID]:
         """Those that are terminal, awaiting approval or manual: what a `?wait=` waits for."""
 
+    def settled_task(self, workspace: UUID, task: UUID) -> TaskRecord | None:
+        """The task, if it is settled: both looks at once for a request that waits alone."""
+
     def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
         """A done step's output; None if there is none."""
 

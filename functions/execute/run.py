@@ -27,6 +27,7 @@ POLICY_SECONDS: Final = (
     1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round
 )
 POLICY_ROUNDS: Final = 3
+QUIET_MS: Final = 200  # from a claim that brought something to the look that asks what is due later
 LIMITS_SECONDS: Final = 1.0  # asking whether there is a key now is a look at a file
 
 
@@ -63,8 +64,9 @@ class Runner:
         tasks = means.queue.claim(State.QUEUED, means.worker, means.claim_tasks, means.lease)
         full = left_behind(tasks, means.claim_tasks)
         done = self._work_off(tasks, overlapping=full) if tasks else self._under_way()
-        soon = None if full else means.queue.next_due(State.QUEUED)
-        return Turn(claimed=len(tasks), done=done, full=full, wake_in_ms=in_ms(soon))
+        if tasks:  # whether more is due later is asked once it is quiet: now somebody may wait for what was written
+            return Turn(claimed=len(tasks), done=done, full=full, wake_in_ms=None if full else QUIET_MS)
+        return Turn(claimed=0, done=done, full=False, wake_in_ms=in_ms(means.queue.next_due(State.QUEUED)))
 
     def _work_off(self, tasks: Sequence[Task], *, overlapping: bool) -> int:
         """How many transitions were applied. `overlapping`: the last ones may be written during the next claim.

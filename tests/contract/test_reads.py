@@ -111,6 +111,10 @@ def test_what_a_wait_waits_for(ground: Ground) -> None:
     assert ground.apply(succeeded(over))
     everything = [going.id, waiting.id, over.id, manual.id]
     assert ground.reads.settled(everything) == {waiting.id, over.id, manual.id}
+    for task in everything:
+        found = ground.reads.settled_task(ground.home, task)
+        assert (found.task.id if found else None) == (None if task == going.id else task)
+        assert ground.reads.settled_task(ground.neighbour, task) is None
 
 
 def test_a_steps_result_can_be_read(ground: Ground) -> None:

@@ -142,6 +142,7 @@ HOT_STATEMENTS = {
     "apply": (apply.WHOLE, 1),
     "apply_short": (apply.SHORT, 1),
     "task": (reads.ONE, 2),
+    "task_settled": (reads.ONE_SETTLED, 2),
     "settled": (reads.SETTLED, 1),
 }
 GROWING = (

@@ -69,6 +69,10 @@ class MemoryReads:
         with self.store.commit():
             return frozenset(t for t in ids if t in self.store.tasks and self.store.tasks[t].state in SETTLED)
 
+    def settled_task(self, workspace: UUID, task: UUID) -> TaskRecord | None:
+        """See ports.Reads."""
+        return self.task(workspace, task) if self.settled([task]) else None
+
     def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
         """See Reads."""
         with self.store.commit():

@@ -60,14 +60,19 @@ SELECT json_build_object('task', {task_json(outputs=outputs)}, 'requested_by_nam
         r.task_id IS NOT NULL, 'cost_nanodollars', {COST})::text"""
 
 
+SETTLED_STATES: Final = "('succeeded', 'cancelled', 'awaiting_approval', 'manual')"
+
 # Hot: each table is looked up by a key of the one before. OFFSET keeps a subquery whole, so no other order is planned;
 # and `seq = 1` would offer the partial indexes, which an empty table's plan would read from end to end.
-ONE: Final = f"""
-WITH t AS MATERIALIZED (SELECT * FROM tasks WHERE workspace = $1::uuid AND id = $2::uuid){_record(outputs=True)}
+_ONE: Final = f"""
+WITH t AS MATERIALIZED (
+    SELECT * FROM tasks WHERE workspace = $1::uuid AND id = $2::uuid {{also}}){{record}}
 FROM t
 CROSS JOIN LATERAL (SELECT * FROM task_events e WHERE e.task_id = t.id AND e.seq = t.event_seq OFFSET 0) e
 CROSS JOIN LATERAL (SELECT f.at FROM task_events f WHERE f.task_id = t.id AND f.seq < 2 OFFSET 0) f
 {JOIN_PLAN} LEFT JOIN LATERAL {LAST_DONE} r ON true"""
+ONE: Final = _ONE.format(also="", record=_record(outputs=True))
+ONE_SETTLED: Final = _ONE.format(also=f"AND state IN {SETTLED_STATES}", record=_record(outputs=True))
 
 RECORDS: Final = f"""{_record(outputs=False)}
 FROM chosen JOIN tasks t ON t.id = chosen.id
@@ -90,9 +95,7 @@ SELECT {EVENT_JSON}::text FROM task_events e
 WHERE e.workspace = $1::uuid AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY e.tx DESC, e.task_id DESC, e.seq DESC LIMIT 1"""
 
-SETTLED: Final = """
-SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('succeeded', 'cancelled', 'awaiting_approval',
-    'manual')"""
+SETTLED: Final = f"SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND state IN {SETTLED_STATES}"
 
 RESULT: Final = """
 SELECT a.output::text FROM step_attempts a JOIN tasks t ON t.id = a.task_id
@@ -170,6 +173,11 @@ class PostgresReads:
     def settled(self, ids: Sequence[UUID]) -> frozenset[UUID]:
         """See ports.Reads."""
         return frozenset(row[0] for row in self._database.hot(SETTLED, uuids(ids))) if ids else frozenset()
+
+    def settled_task(self, workspace: UUID, task: UUID) -> TaskRecord | None:
+        """See ports.Reads."""
+        rows = self._database.hot(ONE_SETTLED, str(workspace), str(task))
+        return _RECORDS.validate_json(joined(rows))[0] if rows else None
 
     def result(self, workspace: UUID, task: UUID, step: str) -> Json | None:
         """See ports.Reads."""
