@@ -22,6 +22,10 @@ LEFT_TO_A_PERSON = [
     ("3시에 회의 알림 줘", "3시에 회의 알림 주지 마"),
     ("3시에 회의 있다고 알려줘", "3시에 회의 있다고 알려주지 마"),
     ("3시에 회의 있다고 알려줘", "3시에 날씨 알려줘"),  # that asks for the weather
+    # for another recipient than whoever asks
+    ("30분 있다가 점검 끝났다고 알려줘", "30분 있다가 oncall 채널에 점검 끝났다고 알려줘"),
+    ("3시에 회의 있다고 알려줘", "3시에 김 대리에게 회의 있다고 알려줘"),
+    ("3시에 회의 알림 보내줘", "3시에 영업팀에 회의 알림 보내줘"),
     (f"get error from {URL}", f"find error in {URL}"),  # that searches the page
     (f"get price from {URL}", f"get the price of {URL}"),
     (f"fetch {URL}", "fetch https://a.example,https://b.example"),
