@@ -19,7 +19,13 @@ from cli.command import LANGS, META_LANG, Lazy, language, usage_line
 from cli.screen import Screen, clean
 
 SECTIONS: Final = {
-    "run": {"up": "cli.up:up", "demo": "cli.demo:demo", "test": "cli.check:test", "bench": "cli.check:bench"},
+    "run": {
+        "up": "cli.up:up",
+        "demo": "cli.demo:demo",
+        "test": "cli.check:test",
+        "bench": "cli.check:bench",
+        "eval": "cli.evaluate:evaluate",
+    },
     "look": {
         "submit": "cli.submit:submit",
         "ls": "cli.tasks:ls",
