@@ -32,7 +32,7 @@ from common.ports import (
     Workspace,
     wakes_of,
 )
-from common.telemetry import count_transitions
+from common.telemetry import count_transitions, log_stranger
 
 ACTOR: Final = "analyze"
 DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
@@ -173,7 +173,11 @@ class Analyst:
 
     def _follows(self, task: Task, said: Answer | NotAnswered, policy: Policy, now: datetime) -> Transition:
         if isinstance(said, Answer):
-            return decided(task, said, policy, self._means.catalogue, now)
+            try:
+                return decided(task, said, policy, self._means.catalogue, now)
+            except Exception as exc:  # noqa: BLE001 - what nobody foresaw of one task is not its neighbours' end
+                log_stranger("analysis", exc)
+                said = _unforeseen(exc)
         if said.failure == SPARED.failure and self._means.batches:
             detail, waits = Detail(failure=said.failure), said.waiting_for
             pause = timedelta(0)
@@ -188,7 +192,8 @@ class Analyst:
         except Unavailable as exc:
             down = NotAnswered(failure=Failure(code=exc.code), again_in=PROVIDER_DOWN, waiting_for="provider")
         except Exception as exc:  # noqa: BLE001 - an analyzer is a plug-in; what was not foreseen goes to a person
-            down = NotAnswered(failure=Failure(code="unusable_answer", detail=type(exc).__name__))
+            log_stranger("analysis", exc)
+            down = _unforeseen(exc)
         return [down] * len(questions)
 
     def _asked(self, questions: Sequence[Question]) -> Sequence[Answer | NotAnswered]:
@@ -208,8 +213,13 @@ class Analyst:
                 said[place] = EXHAUSTED
             elif said[place] is None and may_wait(question.task, batches=means.batches):
                 said[place] = SPARED
-        asked = iter(means.analyzer.analyze([q for q, known in zip(questions, said, strict=True) if known is None]))
+        left = [question for question, known in zip(questions, said, strict=True) if known is None]
+        asked = iter(means.analyzer.analyze(left) if left else ())
         return [next(asked) if known is None else known for known in said]
+
+
+def _unforeseen(exc: Exception) -> NotAnswered:
+    return NotAnswered(failure=Failure(code="unusable_answer", detail=type(exc).__name__))
 
 
 def may_wait(task: Task, *, batches: bool) -> bool:
