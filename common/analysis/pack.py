@@ -34,6 +34,7 @@ ITEM_TOKENS: Final = 800
 SECONDS: Final = 90.0
 ITEM_SECONDS: Final = 3.0
 DETAIL_MAX: Final = 500
+WORDS: Final = frozenset({"title", "description"})  # of a schema, for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +146,19 @@ def system_text(catalogue: Catalogue) -> str:
 
 @lru_cache(maxsize=1)
 def wanted_schema() -> Mapping[str, Json]:
-    """The JSON Schema of every answer: the same for one task and for many, as the provider's cache wants it."""
-    return Wanted.model_json_schema()
+    """The JSON Schema of every answer: the same for one task and for many, as the provider's cache wants it.
+
+    Without titles and descriptions: the prompt says what each is for, and here they would be paid with every call.
+    """
+    return {key: _bare(part) for key, part in Wanted.model_json_schema().items() if key not in WORDS}
+
+
+def _bare(schema: Json) -> Json:
+    if isinstance(schema, list):
+        return [_bare(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _bare(part) for key, part in schema.items() if key not in WORDS or not isinstance(part, str)}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
