@@ -116,7 +116,9 @@ def _until_read(stack: Stack, owner: pg8000.native.Connection, way: Way, tasks: 
     while True:
         states = dict(owner.run("SELECT state, count(*) FROM tasks GROUP BY 1"))
         if states.get("manual"):
-            why = owner.run("SELECT failure, count(*) FROM tasks WHERE state = 'manual' GROUP BY 1 LIMIT 5")
+            why = owner.run(
+                "SELECT detail::text, count(*) FROM task_events WHERE kind = 'analysis_failed' GROUP BY 1 LIMIT 5"
+            )
             raise RuntimeError(f"{way.name}: tasks went to a person: {why}")
         if sum(states.get(state, 0) for state in ("queued", "awaiting_approval")) == tasks:
             return

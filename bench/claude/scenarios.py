@@ -90,7 +90,7 @@ def summary(drawn: Drawn) -> tuple[str, Known]:
         f"{url} 내용을 읽고 {thing} 관련해서 새로 바뀐 점을 가격부터 두 문장으로 정리해서 알려줘.",
     )
     ask = drawn.said(
-        f"In two sentences, prices first: what is new about the {thing}?",
+        f"Two sentences, prices first: what is new about the {thing}?",
         f"{thing}에서 새로 바뀐 점을 가격부터 두 문장으로.",
     )
     says = drawn.said(
@@ -144,23 +144,23 @@ def scan(drawn: Drawn) -> tuple[str, Known]:
 
 
 def report(drawn: Drawn) -> tuple[str, Known]:
-    """Three sources, one paragraph."""
-    urls, branch = [drawn.url + end for end in ("/sales", "/returns", "/visits")], drawn.branch
+    """Two sources, one paragraph."""
+    sales, returns, branch = drawn.url + "/sales", drawn.url + "/returns", drawn.branch
     text = drawn.said(
-        f"Write the short weekly report of {branch} from {urls[0]}, {urls[1]} and {urls[2]}: sales, returns, visits.",
-        f"{branch} 주간 보고를 짧게 써줘. 자료는 {urls[0]} , {urls[1]} , {urls[2]} 이고 매출, 반품, 방문 순서로.",
+        f"Write the short weekly report of {branch} from {sales} and {returns}: sales first, then returns.",
+        f"{branch} 주간 보고를 짧게 써줘. 자료는 {sales} 그리고 {returns} 이고 매출, 반품 순서로.",
     )
     ask = drawn.said(
-        f"A short weekly report of {branch}: sales, then returns, then visits.",
-        f"{branch} 주간 보고를 매출, 반품, 방문 순서로 짧게.",
+        f"A short weekly report of {branch}: sales, then returns.", f"{branch} 주간 보고를 매출, 반품 순서로 짧게."
     )
     says = drawn.said(
-        f"Reads sales, returns and visits of {branch} and writes the weekly report.",
-        f"{branch}의 매출, 반품, 방문 자료를 읽고 주간 보고를 씁니다.",
+        f"Reads sales and returns of {branch} and writes the weekly report.",
+        f"{branch}의 매출과 반품 자료를 읽고 주간 보고를 씁니다.",
     )
     steps = (
-        *(_get(name, url) for name, url in zip(("sales", "returns", "visits"), urls, strict=True)),
-        _write("report", ask, "steps.sales.text", "steps.returns.text", "steps.visits.text"),
+        _get("sales", sales),
+        _get("returns", returns),
+        _write("report", ask, "steps.sales.text", "steps.returns.text"),
         _show("shown", "steps.report.text"),
     )
     return text, Known(kind="weekly_report", summary=says, steps=steps)

@@ -99,6 +99,6 @@ def _around(line: str, rng: Random, lang: Lang) -> str:
     around = AROUND[lang]
     if kind < LINES + PARAGRAPHS:
         return " ".join([*rng.sample(around[:-1], rng.randint(3, 6)), line])
-    paragraphs = [" ".join(rng.sample(around[:-1], rng.randint(7, 11))) for _ in range(rng.randint(5, 7))]
+    paragraphs = [" ".join(rng.sample(around[:-1], rng.randint(6, 10))) for _ in range(rng.randint(4, 6))]
     subject = "전달: " if lang == "ko" else "Fwd: "
     return "\n\n".join([subject + line[:40], *paragraphs, line, around[-1]])
