@@ -1,0 +1,168 @@
+"""Economy over one set of adapters and one far side: replicas that come and go, and time that passes for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from common.actions.catalogue import Catalogue
+from common.adapters.system_clock import SystemClock
+from common.analysis.asking import Source
+from common.analysis.batch_door import BatchDoor
+from common.analysis.batched import Batched, Remembers
+from common.analysis.cascade import Tiers
+from common.analysis.prices import Prices
+from common.core.task import Failure, State, Task
+from common.ports import Added, Analyzer, Answer, Batches, Budget, NotAnswered, Question, Queue, Submission
+from functions.analyze.collecting import Collector
+from functions.analyze.economy import Economy, EconomyMeans
+from functions.analyze.parking import Parking
+from tests.batch_side import KEY, BatchSide
+from tests.contract.ground import Ground
+
+SMALL, STRONG = "claude-haiku-5-5", "claude-sonnet-5-5"
+MINUTE = timedelta(minutes=1)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of it runs any more."""
+
+
+class Dying:
+    """Whatever it stands for, until a method is called: then the process dies, before or after it was done."""
+
+    def __init__(self, inner: object, at: str, *, after: bool = False) -> None:
+        """`at`: the method's name."""
+        self._inner = inner
+        self._at = at
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever it is of the other
+        """As of the other."""
+        found = getattr(self._inner, name)
+        if name != self._at:
+            return found
+
+        def dies(*args: object, **kwargs: object) -> None:
+            if self._after:
+                found(*args, **kwargs)
+            raise Killed
+
+        return dies
+
+
+class Silent:
+    """An analyzer that knows nothing and is never asked."""
+
+    has_model = True
+
+    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """Nothing."""
+        return [None] * len(questions)
+
+    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+        """Never."""
+        raise AssertionError(f"{len(questions)} were asked directly")
+
+
+@dataclass
+class Told:
+    """A notifier that remembers."""
+
+    kinds: list[str] = field(default_factory=list)
+
+    def publish(self, kinds: Sequence[str]) -> None:
+        """Remember."""
+        self.kinds += kinds
+
+
+@dataclass
+class Floor:
+    """What replicas stand on."""
+
+    ground: Ground
+    side: BatchSide
+    strong: str = ""
+    memory: Remembers | None = None
+    told: Told = field(default_factory=Told)
+
+    def replica(
+        self,
+        *,
+        queue: Queue | Any = None,  # noqa: ANN401 - or what stands for one
+        batches: Batches | Any = None,  # noqa: ANN401 - as above
+        budget: Budget | Any = None,  # noqa: ANN401 - as above
+        key: str = KEY,
+        analyzer: Analyzer | None = None,
+    ) -> Economy:
+        """A process of its own; some of its ports may be such that it dies at them."""
+        ground = self.ground
+        queue, batches, budget = queue or ground.queue, batches or ground.batches, budget or ground.budget
+        catalogue = Catalogue.shipped()
+        batched = Batched(
+            door=BatchDoor(batches, budget, self.side.batches_for(key), Prices(), self.strong),
+            tiers=Tiers(small=SMALL, strong=self.strong),
+            catalogue=catalogue,
+            now=lambda: datetime.now(UTC),
+            source=Source("claude", lambda: key),
+            saving=lambda _: False,
+            close=lambda: None,
+            memory=self.memory,
+        )
+        parking = Parking(queue=queue, batches=batches, batched=batched, notifier=self.told)
+        clock = SystemClock()
+        means = EconomyMeans(
+            parking=parking,
+            collector=Collector(parking=parking, workspace=ground.workspace, clock=clock),
+            analyzer=analyzer or Silent(),
+            workspace=ground.workspace,
+            clock=clock,
+            worker="w",
+            linger=timedelta(0),
+        )
+        return Economy(means)
+
+    def submit(self, *texts: str, **new: Any) -> list[Task]:  # noqa: ANN401 - any field of a request
+        """Texts that may wait hours."""
+        wanted = [self.ground.new(State.RECEIVED, economy=True, text=text, **new) for text in texts]
+        [added] = self.ground.queue.add([Submission(token_sha256=self.ground.asks.token, tasks=tuple(wanted))])
+        assert isinstance(added, Added)
+        return [self.now(task.id) for task in wanted]
+
+    def now(self, task: UUID) -> Task:
+        """As it is stored."""
+        return self.ground.get(task)
+
+    def states(self, tasks: Sequence[Task]) -> list[State]:
+        """As they are now."""
+        return [self.now(task.id).state for task in tasks]
+
+    def elapse(self, span: timedelta) -> None:
+        """For the store and for the far side."""
+        before = self.ground.now()
+        self.ground.elapse(span)
+        if self.ground.now() - before < span / 2:  # PostgreSQL's clock cannot be moved: its times are
+            self.side.shift(span)
+
+    def later(self, span: timedelta = 6 * MINUTE) -> int:
+        """Some time on, another replica looks."""
+        self.elapse(span)
+        return self.replica().run()
+
+    def money(self) -> tuple[int, int]:
+        """Spent and reserved this month."""
+        month = self.ground.budget.month(self.ground.home)
+        return month.spent, month.reserved
+
+    def failure(self, task: Task) -> str | None:
+        """The newest of its history."""
+        found: Failure | None = self.now(task.id).failure
+        return None if found is None else found.code
+
+
+def texts(count: int, first: int = 0) -> list[str]:
+    """So many that differ."""
+    return [f"fetch https://a.example/x and keep it as number {first + n}" for n in range(count)]
