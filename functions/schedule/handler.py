@@ -21,6 +21,7 @@ class Schedule(Function):
             approvals=container.approvals,
             workspace=container.workspace,
             budget=container.budget,
+            answers=container.answers,
             notifier=container.notifier,
             catalogue=container.catalogue,
             clock=container.clock,

@@ -13,12 +13,13 @@ from common.core.after_step import REMIND_IN, Began, Limits, NotDone, Unknown, a
 from common.core.lifecycle import Detail, NextStep, Transition, move
 from common.core.policy import destination, planned
 from common.core.task import Effect, Failure, State, Task
-from common.ports import Approvals, Budget, Clock, Notifier, Queue, Workspace, wakes_of
+from common.ports import Answers, Approvals, Budget, Clock, Notifier, Queue, Workspace, wakes_of
 from common.telemetry import count_transitions
 
 ACTOR: Final = "schedule"
 LIMIT: Final = 200
 FORGET: Final = 1000  # a day of a thousand keyed tasks is dropped within a minute or two, and no statement is long
+ANSWERS_KEPT: Final = timedelta(days=30)  # without being used; then what they cost is forgotten, too
 ALL_WAKES: Final = ("aiw.approval.requested", "aiw.task.manual", "aiw.task.queued", "aiw.task.received")
 
 
@@ -30,6 +31,7 @@ class Maintenance:
     approvals: Approvals
     workspace: Workspace
     budget: Budget
+    answers: Answers
     notifier: Notifier
     catalogue: Catalogue
     clock: Clock
@@ -39,6 +41,7 @@ class Maintenance:
         """Look at what is due: how many there were, how many moved, and whether there may be more."""
         self.budget.expire()
         self.queue.forget(FORGET)
+        self.answers.forget(ANSWERS_KEPT, FORGET)
         due = self.queue.due(LIMIT)
         reminded = [task.id for task in due if task.state is State.MANUAL and not _cancels(task)]
         if reminded:

@@ -12,6 +12,7 @@ from uuid import UUID
 from common.actions.catalogue import Catalogue
 from common.actions.value import Value
 from common.actions.wait import Wait
+from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.people import MemoryPeople
@@ -206,6 +207,7 @@ class World:
             approvals=self.approvals,
             workspace=self.workspace,
             budget=self.budget,
+            answers=MemoryAnswers(self.store),
             notifier=self.notifier,
             catalogue=self.catalogue,
             clock=self.time,
