@@ -74,18 +74,22 @@ def _levers(screen: Screen, costs: CostsView) -> None:
 
 
 def _tables(screen: Screen, costs: CostsView) -> None:
-    heads = ("model", "calls", "tasks", "cost")
-    models = [[line["model"], line["calls"], line["tasks"], dollars(line["cost_usd"])] for line in costs["by_model"]]
-    kinds = [
-        [line["kind"] or screen.say("page.costs.no_kind"), "", line["tasks"], dollars(line["cost_usd"])]
+    models: list[tuple[str | int, ...]] = [
+        (line["model"], line["calls"], line["tasks"], dollars(line["cost_usd"])) for line in costs["by_model"]
+    ]
+    kinds: list[tuple[str | int, ...]] = [
+        (line["kind"] or screen.say("page.costs.no_kind"), line["tasks"], dollars(line["cost_usd"]))
         for line in costs["by_kind"]
     ]
     for name, lines in (("models", models), ("kinds", kinds)):
         screen.print()
         screen.print(screen.paint(screen.say(f"page.costs.{name}"), "bold"))
         first = "model" if name == "models" else "kind"
-        rows = [[Cell(str(a)), Cell(f"{b:>6}"), Cell(f"{c:>6}"), Cell(str(d))] for a, b, c, d in lines]
-        screen.table([screen.say(f"cli.cost.{head}") for head in (first, *heads[1:])], rows)
+        heads = (first, "calls", "tasks", "cost") if name == "models" else (first, "tasks", "cost")
+        rows = [
+            [Cell(str(a)), *(Cell(f"{number:>6}") for number in numbers), Cell(str(usd))] for a, *numbers, usd in lines
+        ]
+        screen.table([screen.say(f"cli.cost.{head}") for head in heads], rows)
     screen.print()
     cache, packs = costs["cache"], costs["packs"]
     screen.tell("cli.cost.checks", hits=cache["hits"], misses=cache["misses"], cache_checks=cache["checks"],

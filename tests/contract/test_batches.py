@@ -199,6 +199,7 @@ def test_a_parked_task_has_no_lease(ground: Ground) -> None:
     assert (task.state, task.batch, task.economy, task.waiting_for) == (State.ANALYZING, batch, True, "provider")
     assert [t.id for t in ground.batches.parked(batch)] == [task.id]
     assert ground.kinds(task) == ["submitted", "analysis_started", "batched"]
+    assert ground.reads.queue(ground.home).leases == {}
     ground.elapse(timedelta(hours=24))
     assert task.id not in ground.due_ids()
     assert ground.queue.claim(State.RECEIVED, "w", 10, MINUTE) == []

@@ -117,7 +117,7 @@ DEPTH: Final = " UNION ALL ".join(
 )
 LEASES: Final = """
 SELECT worker_id, count(*) FROM tasks
-WHERE workspace = $1::uuid AND state IN ('running', 'analyzing')
+WHERE workspace = $1::uuid AND state IN ('running', 'analyzing') AND worker_id IS NOT NULL  -- not what is parked
     AND next_check_at > clock_timestamp() GROUP BY worker_id"""
 COUNTS: Final = " UNION ALL ".join(
     f"SELECT '{state}', count(*) FROM tasks WHERE workspace = $1::uuid AND state = '{state}'" for state in LIVE
