@@ -12,10 +12,13 @@ from common.actions.catalogue import Catalogue
 from common.analysis.prices import TABLE, OwnPrice, Prices
 from common.analysis.prompts import GENERATE, prompt
 from common.analysis.quote import Quote
-from common.core.after_step import Began, Limits, NotDone, after_step
+from common.api import usd
+from common.core.after_step import Began, Limits, NotDone, Unknown, after_step
 from common.core.lifecycle import Transition
 from common.core.policy import Policy, planned
 from common.core.task import Attempt, Effect, Json, Origin, OutcomeKind, Request, State, Step, Task
+from tests.unit.desk import desk
+from tests.unit.provider import Provider, fault, message
 
 MODEL = "claude-haiku-5-5"
 QUOTE = Quote(TABLE, MODEL, attempts=5)
@@ -125,3 +128,46 @@ def test_a_reached_cap_goes_to_a_person() -> None:
     assert (follows.kind, follows.target) == ("gave_up", State.MANUAL)
     assert follows.check_in is not None
     assert follows.check_in > timedelta(0)
+
+
+def test_execution_stops_at_the_cap() -> None:
+    """I7: the quoted price covers every attempt's worst case; one call more is refused before anything is sent."""
+    step = writing(prompt_value="greet", tokens=100)
+    cap = CATALOGUE.cost_cap([step])
+    assert cap is not None
+    provider = Provider(fault(500, "api_error"))
+    held = task(step, cap=cap)
+    for _ in range(5):
+        assert isinstance(provider.chain.generate(held, "greet", 100, None), Unknown)
+    assert provider.spent == (cap, 0)
+    assert provider.chain.generate(held, "greet", 100, None) == NotDone("cost_cap", transient=False)
+    assert len(provider.requests) == 5
+
+
+def test_a_result_that_is_larger_than_quoted_stops_at_the_cap() -> None:
+    """I7: what came was longer than what was shown: a person decides, nothing is sent."""
+    step = writing(prompt_value=["Sum up: ", {"$ref": "steps.page.text"}])
+    provider = Provider(message("short"))
+    held = task(FETCH, step, cap=CATALOGUE.cost_cap([FETCH, step]))
+    said = provider.chain.generate(held, "x" * 1_000_000, 100, None)
+    assert said == NotDone("cost_cap", transient=False)
+    assert provider.requests == []
+
+
+def test_what_a_plan_may_cost_is_shown_before_anybody_says_yes() -> None:
+    """The preview, the stored plan and the approval say the same worst cost; a plan without any says none."""
+    steps: list[Json] = [
+        {"id": "text", "action": "claude.generate", "args": {"prompt": "Say hello", "max_tokens": 100}},
+        {"id": "a", "action": "http.request", "args": {"method": "POST", "url": "https://pay.example.com/", "json": 1}},
+    ]
+    with desk() as at:
+        operator, boss = at.token("operator"), at.token("approver")
+        body = {"plan": {"steps": steps}}
+        expected = usd(5 * worst(len("Say hello"), 100))
+        preview = at.clients["analyze"].post("/api/v1/preview", json=body, headers=operator).json()
+        assert preview["estimate_usd"] == expected
+        made = at.clients["analyze"].post("/api/v1/tasks", json=body, headers=operator).json()
+        shown = at.clients["approve"].get(f"/api/v1/tasks/{made['id']}/approval", headers=boss).json()
+        assert shown["worst_cost_usd"] == expected
+        free = at.clients["analyze"].post("/api/v1/preview", json={"plan": {"steps": steps[1:]}}, headers=operator)
+        assert free.json()["estimate_usd"] == usd(0)
