@@ -46,10 +46,11 @@ class Chain:
 
     def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
         """By the rules, then whatever the model is known to have said. A plan that failed is not read by the rules."""
-        by_rules = self._by_rules(questions)
-        found: list[Answer | None] = [answer if isinstance(answer, Answer) else None for answer in by_rules]
+        has_model = self.has_model
+        by_rules = self._rules.recall(questions)
+        found = [None if has_model and q.task.plan else a for q, a in zip(questions, by_rules, strict=True)]
         left = [n for n, answer in enumerate(found) if answer is None]
-        if self.has_model and left:
+        if has_model and left:
             for n, known in zip(left, self._model.recall([questions[n] for n in left]), strict=True):
                 found[n] = known
         return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from common.analysis.history import kept_steps
 from common.analysis.recipes import RECIPES, Known, nearest, read
-from common.analysis.sentence import sentence_of
+from common.analysis.sentence import Sentence, sentence_of
 from common.core.task import Failure, Step, Task
 from common.i18n import t
 from common.ports import Answer, NotAnswered, Question
@@ -37,23 +38,35 @@ class Rules:
         self._now = now
 
     def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
-        """See Analyzer: all that it says is free."""
-        return [found if isinstance(found, Answer) else None for found in self.analyze(questions)]
+        """See Analyzer: all that it says is free. Of what it cannot read it says nothing."""
+        return [self._read(question) for question in questions]
 
     def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
         """A plan if one recipe accounts for the whole text, else a person with the nearest recipe's name."""
-        return [self._read(question) for question in questions]
+        return [self._read(question) or _not_read(question.task) for question in questions]
 
-    def _read(self, question: Question) -> Answer | NotAnswered:
+    def _read(self, question: Question) -> Answer | None:
         task = question.task
-        text = task.request.text or ""
-        sentence = sentence_of(text)
+        sentence = _taken_apart(task.request.text or "")
         found = None if sentence is None else read(sentence, Known(question.policy, self._now()))
         steps = None if found is None else _new_steps(task, found[1])
         if found is None or steps is None:
-            name = t(f"rules.{nearest(text).id}.name", task.request.lang)
-            return NotAnswered(failure=Failure(code="no_recipe", detail=name))
+            return None
         return Answer(kind=found[0], steps=steps, source=SOURCE, summary=t(f"rules.{found[0]}.name", task.request.lang))
+
+
+def _not_read(task: Task) -> NotAnswered:
+    name = t(f"rules.{nearest(task.request.text or '').id}.name", task.request.lang)
+    return NotAnswered(failure=Failure(code="no_recipe", detail=name))
+
+
+_seen: Final = lru_cache(maxsize=1024)(sentence_of)  # what is handed in is mostly what was handed in before
+
+
+def _taken_apart(text: str) -> Sentence | None:
+    sentence = _seen(text)
+    # JSON in it becomes part of a plan, and no two plans share a value that could be changed
+    return sentence_of(text) if sentence is not None and sentence.bodies else sentence
 
 
 def recipes(lang: str) -> list[RecipeView]:

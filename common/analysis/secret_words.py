@@ -31,13 +31,34 @@ _HEX: Final = re.compile(rf"(?<![0-9A-Za-z])[0-9a-fA-F]{{{HEX},}}(?![0-9A-Za-z])
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
+# One of these stands in whatever the patterns above find: looking for them costs a tenth.
+_MARKS: Final = (
+    "aiw_", "sk-", "gh", "glpat-", "xox", "xapp-", "AKIA", "ASIA", "AIza", "ya29.", "eyJ", "k_live_", "k_test_", "npm_",
+    "hooks.slack.com", "PRIVATE KEY", "@",
+)  # fmt: skip
+_HINTS: Final = (
+    "pass", "pwd", "secret", "token", "key", "credential", "otp", "pin", "비밀", "패스워드", "암호", "비번", "토큰",
+    "인증", "키",
+)  # fmt: skip
+
+
 def looks_secret(text: str) -> bool:
     """Whether something in it may be one. A wrong yes costs a call."""
-    if _KNOWN.search(text) or _AUTHORISATION.search(text) or _HEX.search(text):
+    if any(mark in text for mark in _MARKS) and _KNOWN.search(text):
         return True
-    if _SAID.search(text) or any(not _WORD.fullmatch(match["value"]) for match in _BESIDE.finditer(text)):
+    folded = text.lower()
+    if any(hint in folded for hint in _HINTS) and _beside_its_name(text):
         return True
-    return any(_random(part) for token in _TOKEN.findall(text) for part in token.split("/"))
+    if ("bearer" in folded or "basic" in folded) and _AUTHORISATION.search(text):
+        return True
+    tokens = _TOKEN.findall(text)
+    return any(_HEX.search(token) or any(map(_random, token.split("/"))) for token in tokens)
+
+
+def _beside_its_name(text: str) -> bool:
+    if _SAID.search(text):
+        return True
+    return any(not _WORD.fullmatch(match["value"]) for match in _BESIDE.finditer(text))
 
 
 def _random(token: str) -> bool:

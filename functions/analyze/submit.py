@@ -1,4 +1,4 @@
-"""`POST /tasks` and `POST /preview`: a request becomes a task, a typed plan is decided in the same statement."""
+"""`POST /tasks` and `POST /preview`: a request becomes a task; a plan that is typed or known is decided at once."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from common.wiring import Container
 
 from .analysis import plan_for
 from .intake import intake_of
+from .recalled import as_task, recalled
 
 KEY_MAX: Final = 200
 INLINE_BYTES: Final = 64_000
@@ -44,7 +45,8 @@ async def submit(request: HttpRequest) -> Response:
     many = isinstance(given, list)
     intake = intake_of(request)
     policy = await intake.policy(who.workspace)
-    if len(await request.body()) > INLINE_BYTES:  # reading it takes too long for the loop that serves everybody
+    # What is large takes too long for the loop that serves everybody; a text is looked up, which waits for Redis.
+    if len(await request.body()) > INLINE_BYTES or _has_text(given):
         tasks = await run_in_threadpool(new_tasks, given, wired, who, lang, policy)
     else:
         tasks = new_tasks(given, wired, who, lang, policy)
@@ -88,6 +90,10 @@ def _wait_of(request: HttpRequest) -> api.WaitQuery:
     except ValidationError as exc:
         errors = [{**error, "loc": ("query", *error["loc"])} for error in exc.errors(include_url=False)]
         raise invalid_from(errors) from None
+
+
+def _has_text(given: Json) -> bool:
+    return any(isinstance(item, dict) and "text" in item for item in (given if isinstance(given, list) else [given]))
 
 
 def _key(request: HttpRequest) -> str | None:
@@ -141,7 +147,7 @@ def new_tasks(body: Json, wired: Container, who: Principal, lang: Lang, policy: 
             errors += exc.errors
     if errors:
         raise Invalid(tuple(errors[:FAULTS_MAX]))
-    return tuple(tasks)
+    return recalled(tasks, wired, policy, sent.now)
 
 
 FAULTS_MAX: Final = 100  # of an array of a thousand equal mistakes, these are enough to see
@@ -217,8 +223,10 @@ def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang) -> 
     new = new_task(body, sender(wired, who, lang, policy), "#")
     if new.plan is not None:
         return _previewed(new.kind, new.plan, new.target, wired, lang)
-    task = Task(id=new.id, workspace=new.workspace, state=State.ANALYZING, request=new.request, priority=new.priority)
-    [answer] = wired.analyzer.analyze([Question(task=task, policy=policy, purpose="preview")])
+    task = as_task(new)
+    question = Question(task=task, policy=policy, purpose="preview")
+    [known] = wired.analyzer.recall([question])
+    [answer] = [known] if known is not None else wired.analyzer.analyze([question])
     if isinstance(answer, NotAnswered):
         waits = State.MANUAL if answer.again_in is None else State.RECEIVED
         return _unplanned(waits, answer.cost)

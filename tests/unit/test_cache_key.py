@@ -148,7 +148,13 @@ def test_what_no_model_sees_is_not_in_the_key() -> None:
 
 def test_a_text_that_speaks_of_time_shares_within_the_hour() -> None:
     """A weekday means something else tomorrow; a text without time means the same for ever."""
-    for text in ("if it is monday, restart it", "오늘 매출을 요약해줘", "check it after 15:00", "remind me at 9 am"):
+    for text in (
+        "if it is monday, restart it",
+        "오늘 매출을 요약해줘",
+        "check it after 15:00",
+        "the sales of last week",
+        "remind me at 9 am",
+    ):
         assert speaks_of_time(text), text
         assert key(text) == key(text, now=NOON + timedelta(minutes=50)), text
         assert key(text) != key(text, now=NOON + timedelta(hours=1)), text
@@ -159,7 +165,17 @@ def test_a_text_that_speaks_of_time_shares_within_the_hour() -> None:
     assert key("do it now", policy=Policy(time_zone="no zone")) == key("do it now", policy=Policy(time_zone="no zone"))
 
 
-@pytest.mark.parametrize("text", ["snow is falling", "http://127.0.0.1:9100/x", "the dayroom", "annual maypole"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "snow is falling",
+        "http://127.0.0.1:9100/x",
+        "the dayroom",
+        "annual maypole",
+        "it weighs 12 grams",
+        "fetch this page",
+    ],
+)
 def test_not_every_word_speaks_of_time(text: str) -> None:
     """Parts of other words do not."""
     assert not speaks_of_time(text)

@@ -1,0 +1,64 @@
+"""What is known of texts that were just handed in: a recipe, or an answer that is remembered, decides them at once.
+
+Nobody is asked and nothing is paid; policy decides as over any plan (I5, I10). What is not known is `received`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from common.core.policy import Policy, destination
+from common.core.task import Failure, State, Task
+from common.ports import Answer, NewTask, Question
+from common.telemetry import code_of, note
+from common.wiring import Container
+
+from .analysis import plan_for
+
+
+def recalled(tasks: Sequence[NewTask], wired: Container, policy: Policy, now: datetime) -> tuple[NewTask, ...]:
+    """The tasks of one request, those decided whose text is known. Looked up once for all; never raises."""
+    unread = [(place, as_task(new)) for place, new in enumerate(tasks) if new.plan is None]
+    if not unread:
+        return tuple(tasks)
+    try:
+        found = wired.analyzer.recall([Question(task=task, policy=policy) for _, task in unread])
+    except Exception as exc:  # noqa: BLE001 - an analyzer is a plug-in; whatever it does, tasks are taken in
+        note("recall_failed", logging.ERROR, error=code_of(exc))
+        return tuple(tasks)
+    decided = list(tasks)
+    for (place, task), answer in zip(unread, found, strict=True):
+        if answer is not None:
+            decided[place] = _decided(tasks[place], task, answer, wired, policy, now)
+    return tuple(decided)
+
+
+def as_task(new: NewTask) -> Task:
+    """A task about to exist, as an analyzer is asked about it."""
+    return Task(
+        id=new.id,
+        workspace=new.workspace,
+        state=State.RECEIVED,
+        request=new.request,
+        priority=new.priority,
+        economy=new.economy,
+    )
+
+
+def _decided(new: NewTask, task: Task, answer: Answer, wired: Container, policy: Policy, now: datetime) -> NewTask:
+    """With the plan that policy makes of an answer. One that cannot be used is left to the analysis, which says why."""
+    plan = plan_for(task, answer, policy, wired.catalogue, now)
+    if isinstance(plan, Failure):
+        return new
+    target, ask = destination(task, plan)
+    return replace(
+        new,
+        target=target,
+        ask=ask,
+        plan=plan,
+        kind=answer.kind,
+        priority=new.priority if new.request.priority_given or answer.priority is None else answer.priority,
+    )
