@@ -148,9 +148,10 @@ class Economy:
     def _sent(self, questions: Sequence[Question]) -> int:
         """Of those that ask for the same one is asked, and the others wait for its answer."""
         means = self._means
+        remembers = means.parking.batched.memory is not None  # by which the others would get the answer
         like: dict[object, list[Question]] = {}
         for question in questions:
-            like.setdefault(_alike(question), []).append(question)
+            like.setdefault(_alike(question) if remembers else question.task.id, []).append(question)
         firsts = {group[0].task.id: group for group in like.values()}
         for outgoing in means.parking.batched.outgoing([group[0] for group in like.values()]):
             tasks = [q.task for first, group in firsts.items() if first in outgoing.tasks for q in group]
