@@ -35,6 +35,7 @@ INSTALLATION: Final = {
     "ANTHROPIC_API_KEY": "bench",
     "AIW_FUNCTIONS": "ocr=http://127.0.0.1:9/",
     "AIW_CHANNELS": "ops=http://127.0.0.1:9/",
+    "AIW_BUDGET_USD": "1000",  # it is what the ways cost that is asked here, not how money near its limit is saved
     "AIW_CACHE_CHECKS": "0.01",
     "AIW_PACK_CHECKS": "0.02",
 }
