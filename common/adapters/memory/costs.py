@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -59,9 +58,9 @@ class MemoryCosts:
         for task, share in shares.items():
             if task in self.store.tasks:
                 kinds[self.store.tasks[task].kind].append(share)
-        found = {kind: KindCost(tasks=len(those), cost=math.ceil(sum(those))) for kind, those in kinds.items()}
+        found = {kind: KindCost(tasks=len(those), cost=round(sum(those, Fraction(0)))) for kind, those in kinds.items()}
         left = sum(c.cost for c in calls) - sum(kind.cost for kind in found.values())
-        if left > 0:
+        if left > len(found):
             unknown = found.get(None, KindCost(tasks=0, cost=0))
             found[None] = KindCost(tasks=unknown.tasks, cost=unknown.cost + left)
         return found

@@ -31,14 +31,16 @@ FROM (
 GROUP BY GROUPING SETS ((model), (purpose, reason), (day), (packed), ())"""
 BY_MODEL, BY_WHY, BY_DAY, BY_PACKED, BY_NOTHING = 0b0111, 0b1011, 0b1101, 0b1110, 0b1111
 
-# Shares are summed before anything is rounded.
+# Shares are summed before anything is rounded; as floats, which are exact to the nanodollar up to nine millions of
+# dollars. OFFSET 0: tasks are looked up by their ids, however many others there are; joined, all of them would be read
+# for one month's.
 KINDS: Final = """
-SELECT t.kind, count(*), ceil(sum(shares.cost))::bigint FROM (
-    SELECT ct.task_id, sum(c.cost::numeric / greatest(c.tasks, 1)) AS cost
+SELECT t.kind, count(*), round(sum(shares.cost))::bigint FROM (
+    SELECT ct.task_id, sum(c.cost::float8 / greatest(c.tasks, 1)) AS cost
     FROM calls c JOIN call_tasks ct ON ct.call_id = c.id
     WHERE c.workspace = $1::uuid AND c.month = $2::date AND c.state IN ('settled', 'assumed_billed')
     GROUP BY ct.task_id
-) AS shares JOIN tasks t ON t.id = shares.task_id GROUP BY t.kind"""
+) AS shares CROSS JOIN LATERAL (SELECT t.kind FROM tasks t WHERE t.id = shares.task_id OFFSET 0) t GROUP BY t.kind"""
 
 # Ids are UUIDv7: a month is a range of them, and the index holds nothing but plans from the cache.
 HITS: Final = """
@@ -93,8 +95,8 @@ class PostgresCosts:
 
 
 def _with_unstored(kinds: dict[str | None, KindCost], left: int) -> dict[str | None, KindCost]:
-    """With what belongs to no stored task (previews, and parts of a nanodollar)."""
-    if left <= 0:
+    """With what belongs to no stored task (previews); what rounding left over is nobody's."""
+    if left <= len(kinds):
         return kinds
     unknown = kinds.get(None, KindCost(tasks=0, cost=0))
     return {**kinds, None: KindCost(tasks=unknown.tasks, cost=unknown.cost + left)}
