@@ -1,0 +1,332 @@
+"""Economy as a person sees it: the functions over memory, with a far side that answers batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from common.actions.catalogue import Catalogue
+from common.adapters.memory.answers import MemoryAnswers
+from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.front import MemoryFront
+from common.adapters.memory.rows import CallEntry, TaskRow
+from common.adapters.memory.store import MemoryStore
+from common.analysis.asking import Source
+from common.analysis.batch_door import BatchDoor
+from common.analysis.batched import Batched, batched
+from common.analysis.cached import Cached
+from common.analysis.cascade import Tiers
+from common.analysis.prices import Prices
+from common.analysis.prompts import ANALYSIS
+from common.analysis.shelf import Memory, Shelf
+from common.config import Settings
+from common.core.after_analysis import BATCH_LASTS
+from common.core.task import State
+from common.wiring import Container
+from functions.analyze.economy import Economy
+from tests.batch_side import KEY, BatchSide
+from tests.contract.in_memory import over_memory
+from tests.economy_floor import SMALL, STRONG, Floor, Silent
+from tests.unit.desk import Desk, desk
+
+TEXT = "fetch https://a.example/x and say what it says"
+
+
+@dataclass
+class Office:
+    """A desk whose texts may wait for batches."""
+
+    desk: Desk
+    side: BatchSide
+    operator: dict[str, str]
+
+    def submit(self, *texts: str, **request: Any) -> list[UUID]:  # noqa: ANN401 - any field of a task request
+        """Hand in texts that may wait."""
+        body = [{"text": text, "economy": True, **request} for text in texts]
+        answer = self.desk.clients["analyze"].post("/api/v1/tasks", json=body, headers=self.operator)
+        assert answer.status_code == 201, answer.text
+        return [UUID(item["id"]) for item in answer.json()["items"]]
+
+    @property
+    def economy(self) -> Economy:
+        """Of the process."""
+        return cast("Economy", cast(FastAPI, self.desk.clients["analyze"].app).state.function._economy)
+
+    def wake(self) -> None:
+        """A wake, and all that it set going."""
+        self.economy._began = float("-inf")
+        self.desk.wake("analyze")
+        if self.economy._work is not None:
+            self.economy._work.result(10)
+
+    def row(self, task: UUID) -> TaskRow:
+        """As it is stored."""
+        return self.desk.store.tasks[task]
+
+    def get(self, path: str, lang: str = "en") -> Any:  # noqa: ANN401 - JSON
+        """What the API says."""
+        answer = self.desk.clients["dashboard"].get(path, headers={**self.operator, "Accept-Language": lang})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def reads_in_batches(side: BatchSide, strong: str = "") -> Any:  # noqa: ANN401 - a callable of a container
+    """What a desk's container takes for its batches."""
+
+    def by_batches(container: Container) -> Batched:
+        return Batched(
+            door=BatchDoor(container.batches, container.budget, side.batches_for(), Prices(), strong),
+            tiers=Tiers(small=SMALL, strong=strong),
+            catalogue=container.catalogue,
+            now=lambda: datetime.now(UTC),
+            source=Source("claude", lambda: KEY),
+            saving=lambda _: False,
+            close=lambda: None,
+        )
+
+    return by_batches
+
+
+@contextmanager
+def office() -> Iterator[Office]:
+    """The five functions, with a model that answers in batches only."""
+    side = BatchSide()
+    with desk(by_batches=reads_in_batches(side), pack_linger="0") as made:
+        made.reader.has_model = True
+        yield Office(made, side, made.token("operator"))
+
+
+def test_a_text_that_may_wait_goes_through_a_batch() -> None:
+    """From the API to a plan: submitted, batched, decided."""
+    with office() as here:
+        [task] = here.submit(TEXT)
+        here.wake()
+        assert here.row(task).state is State.ANALYZING
+        here.side.end()
+        here.desk.elapse(timedelta(minutes=2))
+        here.wake()
+        assert here.row(task).state is State.QUEUED
+        assert "aiw.task.queued" in here.desk.told.kinds
+
+
+@pytest.mark.parametrize(
+    ("lang", "sentence"),
+    [("en", "Put in a batch that is answered within hours"), ("ko", "몇 시간 안에 답이 오는 묶음에 넣었습니다")],
+)
+def test_what_a_parked_task_waits_for_is_said(lang: str, sentence: str) -> None:
+    """I9: the provider, until a named time; and its timeline says that it was put in a batch, in both languages."""
+    with office() as here:
+        [task] = here.submit(TEXT)
+        here.wake()
+        waiting = here.get(f"/api/v1/tasks/{task}", lang)["waiting_for"]
+        assert waiting["what"] == "provider"
+        left = datetime.fromisoformat(waiting["look_again_at"]) - datetime.now(UTC)
+        assert timedelta(hours=24) < left <= BATCH_LASTS
+        events = here.get(f"/api/v1/tasks/{task}/events", lang)["items"]
+        assert [event["text"] for event in events][-1] == sentence
+
+
+def test_a_parked_task_is_cancelled_at_once() -> None:
+    """Nobody holds it: the answer to the cancel already says that it is cancelled."""
+    with office() as here:
+        [task] = here.submit(TEXT)
+        here.wake()
+        answer = here.desk.clients["dashboard"].post(f"/api/v1/tasks/{task}/cancel", json={}, headers=here.operator)
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+
+
+def test_schedule_takes_it_off_a_batch_that_is_late() -> None:
+    """I9: by maintenance, to be read directly; the task's lease was not lost, and no attempt is counted."""
+    with office() as here:
+        [task] = here.submit(TEXT)
+        here.wake()
+        here.desk.elapse(BATCH_LASTS + timedelta(minutes=1))
+        here.desk.wake("schedule")
+        row = here.row(task)
+        assert (row.state, row.economy, row.batch, row.attempts) == (State.RECEIVED, False, None, 0)
+
+
+def test_without_batches_such_texts_are_read_at_once() -> None:
+    """A provider that has none: `economy` changes nothing."""
+    with desk(pack_linger="0") as made:
+        made.reader.has_model = True
+        here = Office(made, BatchSide(), made.token("operator"))
+        [task] = here.submit(TEXT)
+        made.wake("analyze")
+        assert here.row(task).state is State.MANUAL  # as the reader was told to answer
+
+
+def test_nobody_who_waits_for_an_answer_waits_for_a_batch() -> None:
+    """A wake returns while a batch is being sent, and what is read at once is read meanwhile."""
+    with office() as here:
+        let_go = threading.Event()
+        here.side.before = lambda _: cast(None, let_go.wait(10))
+        here.submit(TEXT)
+        began = time.monotonic()
+        here.desk.wake("analyze")
+        urgent = here.desk.clients["analyze"].post("/api/v1/tasks", json={"text": TEXT}, headers=here.operator)
+        here.desk.wake("analyze")
+        assert here.row(UUID(urgent.json()["id"])).state is State.MANUAL
+        assert time.monotonic() - began < 5
+        let_go.set()
+        assert here.economy._work is not None
+        here.economy._work.result(10)
+
+
+def on_memory(strong: str = "") -> Floor:
+    """Replicas over memory."""
+    ground = over_memory()
+    return Floor(ground, BatchSide(ground.now), strong)
+
+
+def test_looks_are_a_second_apart() -> None:
+    """Under a thousand wakes a second nobody asks the database a thousand times; the next look is said."""
+    floor = on_memory()
+    economy = floor.replica()
+    assert economy.turn().wake_in_ms is None
+    assert economy.turn().wake_in_ms == 1000
+    economy.stop()
+
+
+def test_an_unanswered_batch_does_not_hold_others_for_ever() -> None:
+    """I9: while the provider's list cannot be had, texts wait by name, and those whose time runs out go directly."""
+    floor = on_memory()
+    floor.submit(TEXT)
+    floor.side.refuse["POST create"] = httpx2.ReadTimeout("slow")
+    economy = floor.replica()
+    economy.run()
+    waiting = floor.submit("fetch https://a.example/2", "fetch https://a.example/3")
+    economy.run()
+    assert floor.states(waiting) == [State.RECEIVED] * 2
+    assert {floor.failure(task) for task in waiting} == {None}
+    assert economy._blocked_since is not None
+    economy._blocked_since -= 301
+    economy.run()
+    assert {(floor.failure(task), floor.now(task.id).waiting_for) for task in waiting} == {
+        ("batch_unanswered", "provider")
+    }
+    assert {floor.now(task.id).economy for task in waiting} == {True}
+
+
+def test_one_batch_that_cannot_be_read_holds_up_no_other() -> None:
+    """What is wrong with one is logged, and it is looked at again."""
+    floor = on_memory()
+    first = floor.submit(TEXT)
+    floor.replica().run()
+    second = floor.submit("fetch https://a.example/2")
+    floor.replica().run()
+    for batch in floor.side.batches.values():
+        floor.side.end(batch)
+    store = floor.ground.queue.store  # type: ignore[attr-defined]  # memory's own
+    broken = store.batches[floor.now(first[0].id).batch]
+    broken.asked = ((dataclasses.replace(broken.asked[0][0], task=UUID(int=1)),),)
+    floor.later()
+    assert floor.states(first) == [State.ANALYZING]
+    assert floor.states(second) == [State.QUEUED]
+
+
+# --- the ledger -----------------------------------------------------------------------------------------------------
+
+
+def booked(floor: Floor) -> list[CallEntry]:
+    """The ledger."""
+    store = cast(MemoryStore, floor.ground.queue.store)  # type: ignore[attr-defined]  # memory's own
+    return [store.calls[call] for call in sorted(store.calls)]
+
+
+def test_the_ledger_says_what_each_lever_saved() -> None:
+    """What model, pack and batch saved against the naive calls, to the nanodollar."""
+    floor = on_memory(STRONG)
+    floor.submit(*[f"fetch https://a.example/x {n}" for n in range(10)])
+    floor.replica().run()
+    floor.side.end()
+    floor.later()
+    [call] = booked(floor)
+    assert call.bill is not None
+    assert (call.state, call.reason, call.tasks, call.model) == ("settled", "first", 10, SMALL)
+    assert call.bill.saved.batch == call.bill.cost == 575_000
+    assert call.bill.baseline - call.bill.cost == call.bill.saved.total
+    assert call.bill.request_id == floor.side.last.id
+    assert call.bill.latency is not None
+    assert set(call.task_ids) == set(floor.ground.queue.store.tasks)  # type: ignore[attr-defined]  # as above
+
+
+# --- what is remembered ---------------------------------------------------------------------------------------------
+
+
+def remembering(floor: Floor) -> Floor:
+    """The same with a memory."""
+    store = floor.ground.queue.store  # type: ignore[attr-defined]  # memory's own
+    memory = Memory(answers=MemoryAnswers(store), front=MemoryFront(), worker="w")
+    batched_ = floor.replica()._means.parking.batched
+    shelf = Shelf(
+        memory, batched_.catalogue, lambda: datetime.now(UTC), models=("anthropic", SMALL, ""), prompt_version=ANALYSIS
+    )
+    floor.memory = Cached(Silent(), shelf, batched_.catalogue)
+    return floor
+
+
+def test_equal_texts_are_asked_once() -> None:
+    """I10: fifty equal texts are one item; each is decided by policy for itself, and the next needs no batch at all."""
+    floor = remembering(on_memory())
+    tasks = floor.submit(*["fetch https://a.example/x"] * 50)
+    floor.replica().run()
+    [request] = floor.side.last.requests
+    assert request["params"]["messages"][0]["content"].count("nonce") == 1
+    assert floor.states(tasks) == [State.ANALYZING] * 50
+    floor.side.end()
+    floor.later()
+    assert floor.states(tasks) == [State.QUEUED] * 50
+    plans = [floor.now(task.id).plan for task in tasks]
+    assert sorted(plan.source for plan in plans if plan) == ["cached"] * 49 + ["claude"]
+    [again] = floor.submit("fetch https://a.example/x")
+    floor.replica().run()
+    assert floor.now(again.id).state is State.QUEUED
+    assert floor.side.count("POST create") == 1
+
+
+def test_texts_that_speak_of_time_share_nothing() -> None:
+    """What `tomorrow` means was said hours ago: each is asked for itself, and its answer is not remembered."""
+    floor = remembering(on_memory())
+    tasks = floor.submit(*["fetch https://a.example/x tomorrow"] * 3)
+    floor.replica().run()
+    [request] = floor.side.last.requests
+    assert request["params"]["messages"][0]["content"].count("nonce") == 3
+    floor.side.end()
+    floor.later()
+    assert floor.states(tasks) == [State.QUEUED] * 3
+    floor.submit("fetch https://a.example/x tomorrow")
+    floor.replica().run()
+    assert floor.side.count("POST create") == 2
+
+
+def test_those_that_wait_for_an_equal_one_are_read_directly_if_it_brings_nothing() -> None:
+    """Nobody waits for an answer that does not come."""
+    floor = remembering(on_memory())
+    tasks = floor.submit(*["fetch https://a.example/x"] * 3)
+    floor.replica().run()
+    floor.side.end(fates={0: "errored"})
+    floor.later()
+    assert floor.states(tasks) == [State.RECEIVED] * 3
+    assert {floor.now(task.id).economy for task in tasks} == {False}
+
+
+def test_an_installation_has_batches_where_its_provider_has() -> None:
+    """Chosen by the settings, without opening anything."""
+    store = MemoryStore(lambda: datetime.now(UTC))
+    ground = over_memory()
+    made = batched(Settings(), MemoryBudget(store), ground.batches, Catalogue.shipped())
+    assert made is not None
+    assert made.tiers == Tiers(small=SMALL, strong=STRONG, escalate_below=0.6)
+    made.close()
