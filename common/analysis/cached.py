@@ -20,7 +20,7 @@ from common.analysis.cached_answer import SOURCE, answer_from, asked_again
 from common.analysis.sample import compared
 from common.analysis.shelf import Shelf
 from common.core.errors import Unavailable
-from common.core.task import Failure
+from common.core.task import Failure, State
 from common.ports import Analyzer, Answer, Asking, Flight, Learned, NotAnswered, Question, Remembered, Use
 from common.telemetry import metrics, note
 
@@ -63,27 +63,43 @@ class Cached:
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
-        """See Analyzer: the fast side, once for all of a workspace. Hits that are to be asked again are left alone."""
+        """See Analyzer: the fast side, once for all of a workspace; for tasks that were claimed also the database.
+
+        While they are handed in, hits that are to be asked again are left to the analysis. A claimed task that is only
+        recalled cannot be asked now: then every hit serves.
+        """
         found: list[Answer | None] = [None] * len(questions)
         places: dict[UUID, dict[str, list[int]]] = {}
         for place, question in enumerate(questions):
-            if may_share(question) and not self._to_check(question):
+            if may_share(question) and (_is_claimed(question) or not self._to_check(question)):
                 places.setdefault(question.task.workspace, {}).setdefault(self._shelf.key(question), []).append(place)
         for workspace, by_key in places.items():
             hits: list[str] = []
             for key, learned in self._shelf.recall(workspace, list(by_key)).items():
                 answer = answer_from(learned.answer)
-                if answer is not None:
-                    hits += [key] * len(by_key[key])
-                    for place in by_key[key]:
+                if answer is None:
+                    continue
+                for place in by_key[key]:
+                    # intake reads the plan anyway, and leaves to the analysis what does not fit
+                    if not _is_claimed(questions[place]) or self._shelf.fits(questions[place], answer):
                         found[place] = answer
+                        hits.append(key)
             self._shelf.count(workspace, "redis", hits, sum(map(len, by_key.values())))
+        left = [n for n, question in enumerate(questions) if found[n] is None and _is_claimed(question)]
+        for n, answer in zip(left, self._quietly_known([questions[n] for n in left]), strict=True):
+            found[n] = answer
         return found
+
+    def _quietly_known(self, questions: Sequence[Question]) -> list[Answer | None]:
+        try:
+            return self.known(questions)
+        except Unavailable:
+            return [None] * len(questions)
 
     def known(self, questions: Sequence[Question]) -> list[Answer | None]:
         """What the database remembers of one workspace's tasks; nobody is asked. For whoever asks in other ways."""
         found: list[Answer | None] = [None] * len(questions)
-        keys = {n: self._shelf.key(q) for n, q in enumerate(questions) if may_share(q) and not self._to_check(q)}
+        keys = {n: self._shelf.key(question) for n, question in enumerate(questions) if may_share(question)}
         if keys:
             workspace = questions[0].task.workspace
             rows = self._shelf.find(workspace, sorted(set(keys.values())))
@@ -210,6 +226,10 @@ class Cached:
     def _to_check(self, question: Question) -> bool:
         """A preview is never asked again: it is for somebody who only looks."""
         return question.purpose == "analysis" and asked_again(question.task.id, self._checks)
+
+
+def _is_claimed(question: Question) -> bool:
+    return question.task.state is State.ANALYZING and question.purpose == "analysis"
 
 
 def _asked_by_others(flight: Flight) -> NotAnswered:

@@ -87,9 +87,9 @@ class Ground:
     def asks(self, text: str = "fetch https://example.com/", **other: Any) -> Question:  # noqa: ANN401 - any field of a request
         """A question of a new task."""
         home, policy = other.pop("home", self.home), other.pop("policy", Policy())
-        task = other.pop("task", {})
+        task = {"state": State.RECEIVED, **other.pop("task", {})}
         request = Request(**{"text": text, "requested_by": UUID(int=3), **other})
-        made = Task(id=UUID(int=next(_ids) << 64), workspace=home, state=State.ANALYZING, request=request, **task)
+        made = Task(id=UUID(int=next(_ids) << 64), workspace=home, request=request, **task)
         return Question(task=made, policy=policy)
 
     def rows(self, home: UUID | None = None) -> list[Remembered]:
@@ -297,6 +297,7 @@ def test_inputs_are_filled_in_by_each_task(ground: Ground) -> None:
     [hit] = process.analyze([same])
     assert isinstance(hit, Answer)
     assert hit.steps[0].args == args
+    process.recall([ground.asks("keep it", inputs={"order": {"id": "C3"}})])
     null = ground.asks("keep it", inputs={"order": {"id": ""}})
     assert process.analyze([null])[0].cost == 0
     ground.model.says = lambda _: fetches(source="claude")
@@ -373,6 +374,21 @@ def test_a_check_that_brings_nothing_is_a_hit(
     assert ground.process(checks=1.0).analyze([ground.asks()]) == [fetches(source="cached", cost=cost)]
     assert sample(counted, "aiw_cache_checks_total", ended="agreed") == 0
     assert len(ground.rows()) == 1
+
+
+def test_a_claimed_task_is_recalled_from_the_database_too(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no money left remembered plans go on, whatever Redis has lost, whether they were to be checked or not."""
+    process = ground.process(checks=1.0)
+    process.analyze([ground.asks()])
+    ground.front.wipe()
+    claimed = ground.asks(task={"state": State.ANALYZING})
+    assert process.recall([ground.asks(), claimed]) == [None, fetches(source="cached", cost=0)]
+
+    def gone(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(ground.answers, "find", gone)
+    assert process.recall([claimed]) == [None]
 
 
 def test_without_a_model_hits_go_on_and_nothing_is_checked(ground: Ground) -> None:
