@@ -32,7 +32,7 @@ ABSENT: Final[dict[str, frozenset[str]]] = {
     "actions": frozenset(
         {"sql.query", "sql.execute", "storage.put", "storage.get", "shell.run", "task.submit"},
     ),
-    "commands": frozenset({"cost", "schedule", "eval"}),
+    "commands": frozenset({"schedule", "eval"}),
 }
 # Environment that no function reads by `Settings`: of `./aiw up`, and of the SDK.
 ELSEWHERE: Final = frozenset({"AIW_URL", "AIW_TOKEN"})
