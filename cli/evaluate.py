@@ -19,7 +19,7 @@ from cli.command import command
 @click.option("--model", metavar="M", help="cli.opt.eval_model")
 @click.option("--strong", metavar="M", help="cli.opt.eval_strong")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="cli.opt.eval_limit")
-@click.option("--max-usd", type=click.FloatRange(0, 1000), default=1.0, metavar="USD", help="cli.opt.eval_max_usd")
+@click.option("--max-usd", type=click.FloatRange(0, 1000), default=2.0, metavar="USD", help="cli.opt.eval_max_usd")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="cli.opt.eval_out")
 @click.option(
     "--compare",

@@ -14,9 +14,9 @@ from common.actions.catalogue import Catalogue
 from common.analysis.prices import Prices
 from common.analysis.providers import provider as provider_of
 from common.config import Settings
-from evaluation.forecast import forecast
+from evaluation.forecast import NANO, Forecast, forecast
 from evaluation.label import LabelledSet, read_labels
-from evaluation.report import NANO, NoRunError, OtherSetError, compare, document_of, read_run, show
+from evaluation.report import NoRunError, OtherSetError, compare, document_of, read_run, show
 from evaluation.run import RULES, Run, reader_for, run, unanswered
 
 REFUSED: Final = 1
@@ -58,7 +58,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model")
     parser.add_argument("--strong")
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--max-usd", type=float, default=1.0)
+    parser.add_argument("--max-usd", type=float, default=2.0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--compare", type=Path, nargs=2)
     parser.add_argument("--lang", choices=("ko", "en"), default="en")
@@ -85,9 +85,11 @@ def _evaluate(given: argparse.Namespace, screen: Screen) -> int:
     settings = _settings(given)
     if given.out is not None:
         _writable(given.out)  # before anything is paid for
+    at_once = 1
     if given.provider != RULES:
-        _permitted(given, part, settings, catalogue, screen)
-    with reader_for(given.provider, settings, catalogue, given.max_usd) as reader:
+        costs = _permitted(given, part, settings, catalogue, screen)
+        at_once = costs.at_once(given.max_usd, settings.analyses_at_once)
+    with reader_for(given.provider, settings, catalogue, max_usd=given.max_usd, at_once=at_once) as reader:
         made = run(
             part,
             reader,
@@ -123,8 +125,8 @@ def _settings(given: argparse.Namespace) -> Settings:
 
 def _permitted(
     given: argparse.Namespace, labels: LabelledSet, settings: Settings, catalogue: Catalogue, screen: Screen
-) -> None:
-    """There is a key, every price is known, and somebody has agreed to what it will cost. StopError."""
+) -> Forecast:
+    """What it will cost: there is a key, every price is known, and somebody has agreed. StopError."""
     try:
         asked = provider_of(settings)
         unknown = Prices.of(settings).unknown(*filter(None, (settings.model, settings.strong_model)))
@@ -146,12 +148,13 @@ def _permitted(
         cap=given.max_usd,
     )
     if given.yes:
-        return
+        return costs
     if not sys.stdin.isatty():
         raise StopError("eval.stop.not_agreed")
     print(screen.say("eval.ask") + " ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes", "네", "예", "ㅇ"}:
         raise StopError("eval.stop.declined")
+    return costs
 
 
 def _progress(total: int, screen: Screen) -> Callable[[int], None]:

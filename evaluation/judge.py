@@ -63,6 +63,8 @@ def read_of(label: Label, said: Answer | NotAnswered, plan: Plan | Failure | Non
     """
     if isinstance(said, NotAnswered):
         return Read(id=label.id, outcome=_not_planned(said), code=said.failure.code, cost=said.cost, ms=ms)
+    if said.provisional:
+        return Read(id=label.id, outcome=Outcome.UNANSWERED, code="provisional", cost=said.cost, ms=ms)
     if plan is None or isinstance(plan, Failure):
         code = "unusable_answer" if plan is None else plan.code
         return Read(id=label.id, outcome=Outcome.UNUSABLE, code=code, kind=said.kind, cost=said.cost, ms=ms)

@@ -11,11 +11,11 @@ from typing import Final
 from cli.screen import Cell, Screen
 from common.core.task import Json
 from evaluation.figures import Paired, Share, paired, percentile, share_of
+from evaluation.forecast import NANO
 from evaluation.judge import MEASURES, WANTED, Outcome, Read
 from evaluation.label import Label, LabelledSet
 from evaluation.run import RULES, Run
 
-NANO: Final = 10**9
 SIGNIFICANT: Final = 0.05
 LANGUAGES: Final = ("en", "ko")
 WHOLE: Final = ("all", *LANGUAGES)

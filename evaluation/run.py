@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
+from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
@@ -19,14 +20,15 @@ from common.analysis.prompts import ANALYSIS
 from common.analysis.rules import Rules
 from common.config import Settings
 from common.core.task import Frozen, Risk
-from common.ports import Analyzer, Answer, NotAnswered, Question
+from common.ports import Analyzer, Answer, BudgetView, NotAnswered, Question
 from evaluation.judge import Outcome, Read, read_of
 from evaluation.label import Label, LabelledSet, shuffled
 from evaluation.place import NOW, POLICY, WORKSPACE, now, question_of
 from functions.analyze.analysis import plan_for
 
 RULES: Final = "rules"
-ROUNDS: Final = 4  # how often a task is asked that a provider put off
+ROUNDS: Final = 4  # how often a task is asked that was put off
+FAR: Final = 100  # of what is gone: no standing but `normal` begins there
 LONGEST_PAUSE: Final = 60.0  # seconds between two rounds
 
 
@@ -47,18 +49,29 @@ class Run(Frozen):
     reads: tuple[Read, ...]
 
 
+class Purse(MemoryBudget):
+    """A run's own budget: it keeps its cap, and never says that it nears it, which would change what is measured."""
+
+    def month(self, workspace: UUID) -> BudgetView:
+        """As it is, with a cap far away: saving is for an installation, whose readings may differ from day to day."""
+        view = super().month(workspace)
+        return replace(view, cap=max(view.cap, FAR * (view.spent + view.reserved)))
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Who reads, and how many tasks share a call."""
 
     analyzer: Analyzer
-    at_once: int  # calls
-    pack: int  # tasks in one
+    at_once: int  # packs
+    pack: int  # tasks in one call
     spent: Callable[[], int]  # nanodollars so far
 
 
 @contextmanager
-def reader_for(provider: str, settings: Settings, catalogue: Catalogue, max_usd: float) -> Iterator[Reader]:
+def reader_for(
+    provider: str, settings: Settings, catalogue: Catalogue, *, max_usd: float, at_once: int
+) -> Iterator[Reader]:
     """The rules, or the settings' model alone: what the rules would have taken is asked of it, too.
 
     Args:
@@ -66,6 +79,7 @@ def reader_for(provider: str, settings: Settings, catalogue: Catalogue, max_usd:
         settings: models, key and packs.
         catalogue: the actions.
         max_usd: what all calls may cost; the door lets none through that might pass it (I7).
+        at_once: calls under way.
     """
     if provider == RULES:
         yield Reader(Rules(now), at_once=1, pack=1, spent=lambda: 0)
@@ -74,12 +88,12 @@ def reader_for(provider: str, settings: Settings, catalogue: Catalogue, max_usd:
     store.settings[WORKSPACE, "policy"] = SettingEntry(0, None)
     store.settings[WORKSPACE, "budget_usd"] = SettingEntry(0, max_usd)
     store.settings[None, "budget_usd"] = SettingEntry(0, max_usd)
-    budget = MemoryBudget(store)
+    budget = Purse(store)
     made = chain(settings, budget, catalogue, now)
     try:
         yield Reader(
             made.model,
-            at_once=settings.analyses_at_once,
+            at_once=at_once,
             pack=settings.pack_tasks,
             spent=lambda: budget.month(WORKSPACE).spent,
         )
@@ -124,29 +138,40 @@ def packs(labels: Sequence[Label], most: int) -> list[list[Label]]:
 def _all(
     labels: Sequence[Label], reader: Reader, catalogue: Catalogue, progress: Callable[[int], None]
 ) -> Iterator[Read]:
-    """As they come; a task that the provider put off is asked again, a few times."""
-    open_ = list(labels)
-    done = 0
+    """As they come. What was put off is asked again a few times, one call after another."""
+    open_, at_once, done = list(labels), reader.at_once, 0
     for last in [False] * (ROUNDS - 1) + [True]:
         put_off: list[Label] = []
         pause = 0.0
-        with ThreadPoolExecutor(reader.at_once, "evaluation") as pool:
-            asked = packs(open_, reader.pack)
+        asked = packs(open_, reader.pack)
+        with ThreadPoolExecutor(at_once, "evaluation") as pool:
             for pack, (said, ms) in zip(
                 asked, pool.map(lambda pack: _ask(pack, reader, catalogue), asked), strict=True
             ):
                 for label, one in zip(pack, said, strict=True):
-                    if isinstance(one, NotAnswered) and one.waiting_for == "provider" and not last:
+                    if _is_put_off(one) and not last:
                         put_off.append(label)
-                        pause = max(pause, one.again_in.total_seconds() if one.again_in else 0.0)
+                        pause = max(pause, _pause(one))
                         continue
                     done += 1
                     yield _judged(label, one, catalogue, ms)
                 progress(done)
         if not put_off:
             return
-        open_ = put_off
-        time.sleep(min(pause, LONGEST_PAUSE))
+        open_, at_once = put_off, 1
+        time.sleep(pause)
+
+
+def _is_put_off(said: Answer | NotAnswered) -> bool:
+    """Whether money or provider failed it: also where only the stronger model could not be had."""
+    return said.provisional if isinstance(said, Answer) else said.again_in is not None
+
+
+def _pause(said: Answer | NotAnswered) -> float:
+    """Seconds. Money does not come back by waiting, but what others had reserved does."""
+    if isinstance(said, Answer) or said.again_in is None or said.waiting_for != "provider":
+        return 0.0
+    return min(said.again_in.total_seconds(), LONGEST_PAUSE)
 
 
 def _ask(pack: Sequence[Label], reader: Reader, catalogue: Catalogue) -> tuple[list[Answer | NotAnswered], float]:
