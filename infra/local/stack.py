@@ -31,6 +31,10 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _IMPORTED_LATE: Final = (
     "anyio._backends._asyncio",
     "common.connector",
+    "genai_prices.data",  # 18 MB: what models cost is looked up at the start
+    "genai_prices.data_units",
+    "genai_prices.decompose",
+    "genai_prices.validation",
     "infra.local.function",
     "sqlalchemy.dialects.postgresql.pg8000",
     "uvicorn.protocols.http.httptools_impl",
