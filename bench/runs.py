@@ -93,6 +93,7 @@ def run(length: Length) -> Report:
         machine=machine(),
         ours=figures,
         million=million.done(),
+        finished=length.finished,
         peers=theirs,
         ratios={name: ratios(figures, others) for name, others in theirs.items()},
         cpu=ours.cpu,

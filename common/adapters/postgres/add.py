@@ -46,8 +46,8 @@ WITH asked AS MATERIALIZED (
         n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[],
             not_before timestamptz,
         deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
-        priority_given boolean, economy boolean, plan_number int, plan_steps text, plan_last_step text, plan_risk_floor risk,
-            plan_risk risk, plan_reasons text,
+        priority_given boolean, economy boolean, plan_number int, plan_steps text, plan_last_step text,
+            plan_risk_floor risk, plan_risk risk, plan_reasons text,
         plan_needs_approval boolean, plan_kept_steps int, plan_cost_cap bigint, plan_policy_version int,
             plan_source text,
         ask_digest text, ask_requested_by uuid, ask_required int, ask_expires_in float8)

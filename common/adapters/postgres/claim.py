@@ -9,7 +9,7 @@ from uuid import UUID
 
 from common.adapters.postgres.connection import Database
 from common.adapters.postgres.documents import document, plain
-from common.adapters.postgres.rows import BARE_TASKS, JOIN_PLAN, TASK, TASKS, tasks_from
+from common.adapters.postgres.rows import BARE_TASKS, CLAIMED_TASK, JOIN_PLAN, TASKS, tasks_from
 from common.core.task import State, Task
 
 EPOCH: Final = "timestamptz '2000-01-01 00:00:00+00'"  # of `claim_order`, as in the migration
@@ -42,15 +42,13 @@ WITH ready AS MATERIALIZED (
 ), written AS (
     INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, at, actor, lease_no, prev)
     SELECT id, seq, workspace, '{kind}', '{source}', '{target}', now, $1, lease_no, event_head FROM chosen
+    RETURNING task_id, seq, lease_no, at, hash
 ), t AS (
-    -- the same hash as the event's own; the trigger compares them (I2)
-    UPDATE tasks t SET state = '{target}', event_seq = c.seq, lease_no = c.lease_no, worker_id = $1,
-        event_head = event_hash(c.id, c.seq, c.workspace, pg_current_xact_id(), '{kind}', '{source}', '{target}', c.now,
-            $1, c.lease_no, NULL, c.event_head),
-        waiting_for = NULL, next_check_at = c.now + $3::float8 * interval '1 s'
-    FROM chosen c WHERE t.id = ANY (ARRAY[c.id]) RETURNING t.*, c.claim_order AS place
+    UPDATE tasks t SET state = '{target}', event_seq = e.seq, event_head = e.hash, lease_no = e.lease_no,
+        worker_id = $1, waiting_for = NULL, next_check_at = e.at + $3::float8 * interval '1 s'
+    FROM written e WHERE t.id = ANY (ARRAY[e.task_id]) RETURNING t.*, old.claim_order AS place
 )
-SELECT {task}::text FROM t {plan} ORDER BY t.place, t.id"""
+SELECT {task} FROM t {plan} ORDER BY t.place, t.id"""
 
 CLAIMS: Final = {
     State.RECEIVED: CLAIM.format(
@@ -59,11 +57,17 @@ CLAIMS: Final = {
         kind="analysis_started",
         epoch=EPOCH,
         paused="",
-        task=TASK,
+        task=CLAIMED_TASK,
         plan=JOIN_PLAN,
     ),
     State.QUEUED: CLAIM.format(
-        source="queued", target="running", kind="started", epoch=EPOCH, paused=NOT_PAUSED, task=TASK, plan=JOIN_PLAN
+        source="queued",
+        target="running",
+        kind="started",
+        epoch=EPOCH,
+        paused=NOT_PAUSED,
+        task=CLAIMED_TASK,
+        plan=JOIN_PLAN,
     ),
 }
 
