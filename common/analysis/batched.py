@@ -71,6 +71,14 @@ class Outgoing:
         """All of them."""
         return frozenset(member.task for members in self.asked for member in members)
 
+    def halves(self) -> tuple[Outgoing, Outgoing]:
+        """Two, of half the requests each."""
+        half = len(self.calls) // 2
+        return (
+            Outgoing(calls=self.calls[:half], asked=self.asked[:half]),
+            Outgoing(calls=self.calls[half:], asked=self.asked[half:]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Collected:

@@ -153,10 +153,16 @@ class Economy:
         for question in questions:
             like.setdefault(_alike(question) if remembers else question.task.id, []).append(question)
         firsts = {group[0].task.id: group for group in like.values()}
-        for outgoing in means.parking.batched.outgoing([group[0] for group in like.values()]):
+        left = means.parking.batched.outgoing([group[0] for group in like.values()])
+        while left:
+            outgoing = left.pop(0)
             tasks = [q.task for first, group in firsts.items() if first in outgoing.tasks for q in group]
             refused = means.parking.send(outgoing, tasks)
-            if refused is not None:
+            if refused is None:
+                continue
+            if refused.fault.code == "over_budget" and len(outgoing.calls) > 1:
+                left[:0] = outgoing.halves()  # what is left of the month may hold some of it
+            else:
                 means.parking.write(later(task, refused.fault.as_not_answered()) for task in refused.tasks)
         return len(questions)
 

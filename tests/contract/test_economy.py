@@ -512,6 +512,16 @@ def test_over_the_limit_they_wait_by_name(floor: Floor) -> None:
     assert floor.side.seen == []
 
 
+def test_what_the_limit_still_holds_is_sent(floor: Floor) -> None:
+    """I7: of a batch that is too large as a whole, the part that fits."""
+    floor.ground.workspace.put(floor.ground.home, "budget_usd", 0.005, None, floor.ground.rules.id)
+    tasks = floor.submit(*texts(30))
+    floor.replica().run()
+    states = floor.states(tasks)
+    assert (states.count(State.ANALYZING), states.count(State.RECEIVED)) == (10, 20)
+    assert {floor.failure(task) for task in tasks} == {None, "over_budget"}
+
+
 @pytest.mark.parametrize(
     ("status", "code", "economy"),
     [(429, "rate_limited", True), (529, "provider_overloaded", True), (401, "bad_key", True),

@@ -11,8 +11,9 @@ ALTER TABLE tasks
         (worker_id IS NOT NULL) = (state = 'running' OR (state = 'analyzing' AND batch IS NULL))),
     ADD CONSTRAINT tasks_parked_while_read CHECK (batch IS NULL OR state = 'analyzing');
 CREATE INDEX tasks_parked ON tasks (batch) WHERE batch IS NOT NULL;
--- what is to be read at once is found beside any number of those that may wait
+-- what is to be read at once is found beside any number of those that may wait, and they beside it
 CREATE INDEX tasks_received_now ON tasks (workspace, claim_order) WHERE state = 'received' AND NOT economy;
+CREATE INDEX tasks_received_economy ON tasks (workspace, claim_order) WHERE state = 'received' AND economy;
 
 ALTER TABLE task_events DROP CONSTRAINT events_lifecycle;
 -- One text array: PostgreSQL reads a CHECK anew for each statement that writes the table, and as rows of three texts this
