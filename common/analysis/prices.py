@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from common.analysis.call import Call
+from common.analysis.providers import provider_kind
 from common.config import Settings, WrongSettingError
 from common.ports import Usage
 
@@ -124,6 +125,7 @@ TABLE: Final = Prices()  # Anthropic's, as published
 
 def check_models(settings: Settings) -> None:
     """Whoever asks models knows at its start what each of them costs. WrongSettingError, naming the setting."""
+    provider_kind(settings)  # of a provider that there is not, no price is known either
     prices = Prices.of(settings)
     for name, model in (("AIW_MODEL", settings.model), ("AIW_STRONG_MODEL", settings.strong_model)):
         if model and prices.unknown(model):

@@ -7,7 +7,7 @@ from typing import Final, Protocol, Self
 
 from common.analysis.call import Asker
 from common.analysis.key import Key
-from common.config import Settings
+from common.config import Settings, WrongSettingError
 
 # By name, so that only the one that is used is imported.
 PROVIDERS: Final[dict[str, str]] = {
@@ -41,15 +41,16 @@ class Provider(Asker, Protocol):
         """Drop its connections; a later question opens new ones."""
 
 
-class UnknownProviderError(ValueError):
-    """`AIW_PROVIDER` names none of them; the message lists those that there are."""
+def provider_kind(settings: Settings) -> type[Provider]:
+    """The class that asks. WrongSettingError."""
+    found = PROVIDERS.get(settings.provider)
+    if found is None:
+        raise WrongSettingError("AIW_PROVIDER", f"{settings.provider[:60]!r} is none of {', '.join(PROVIDERS)}")
+    module, _, name = found.partition(":")
+    kind: type[Provider] = getattr(import_module(module), name)
+    return kind
 
 
 def provider(settings: Settings) -> Provider:
-    """The installation's provider. UnknownProviderError."""
-    found = PROVIDERS.get(settings.provider)
-    if found is None:
-        raise UnknownProviderError(f"AIW_PROVIDER={settings.provider}: one of {', '.join(PROVIDERS)}")
-    module, _, name = found.partition(":")
-    kind: type[Provider] = getattr(import_module(module), name)
-    return kind.of(settings)
+    """The installation's provider. WrongSettingError."""
+    return provider_kind(settings).of(settings)

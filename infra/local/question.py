@@ -66,7 +66,7 @@ def _attempt(answer: Callable[[], Mapping[str, object]]) -> dict[str, object]:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
-        shown = name if name.startswith("ANTHROPIC") else f"AIW_{name.upper()}"
+        shown = name if name.startswith(("ANTHROPIC", "OPENAI")) else f"AIW_{name.upper()}"
         return {"key": "bad_setting", "values": {"name": shown, "said": first["msg"]}}
 
 

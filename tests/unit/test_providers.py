@@ -19,8 +19,9 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
 from common.analysis import choose, providers
-from common.analysis.providers import PROVIDERS, UnknownProviderError, provider
-from common.config import Settings
+from common.analysis.prices import check_models
+from common.analysis.providers import PROVIDERS, provider
+from common.config import Settings, WrongSettingError
 from common.core.task import Json
 from common.ports import Answer
 from tests.unit.provider import NOW, WORKSPACE, proposal, question, under
@@ -47,8 +48,10 @@ def test_each_name_is_a_provider(name: str, kind: str, source: str, has_batches:
 
 def test_a_name_that_nobody_has_stops_the_start() -> None:
     """Named, with those that there are."""
-    with pytest.raises(UnknownProviderError, match="AIW_PROVIDER=clippy: one of anthropic, openai"):
+    with pytest.raises(WrongSettingError, match="AIW_PROVIDER: 'clippy' is none of anthropic, openai"):
         provider(Settings.model_construct(provider="clippy"))
+    with pytest.raises(WrongSettingError, match="AIW_PROVIDER"):
+        check_models(Settings(provider="clippy"))
 
 
 def test_a_key_given_by_the_environment_is_the_providers_own(tmp_path: Path) -> None:
