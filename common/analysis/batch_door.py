@@ -31,7 +31,7 @@ from common.ports import (
     Usage,
     custom_id,
 )
-from common.telemetry import note
+from common.telemetry import metrics, note
 
 # Results are kept for 29 days: an installation that slept over a weekend still books what it really cost.
 BOOKED_WITHIN: Final = timedelta(days=7)
@@ -214,7 +214,8 @@ class BatchDoor:
                 bill = bill_of(self._prices, self._strong, call, found.usage, batch=True)
                 found = replace(found, cost=bill.cost, call=batch.id)
             elif found is None or found.billed is Billed.MAYBE:
-                bill = Bill(usage=Usage(), cost=-(-batch.reserved // len(calls)))
+                share = -(-batch.reserved // len(calls))
+                bill = Bill(usage=Usage(), cost=share, baseline=share)  # it saved nothing
             else:
                 bill = Bill(usage=Usage(), cost=0)
             bills.append(bill)
@@ -224,6 +225,8 @@ class BatchDoor:
     def book(self, batch: Batch, bill: Bill) -> None:
         """Settle it, once; the rest of what was reserved is given back."""
         self._budget.settle(batch.id, bill)
+        # Without its latency: hours are no answer's time.
+        metrics().money.answered("analysis", batch.model, batch.reason, replace(bill, latency=None))
 
 
 def _by_number(batch: Batch, results: Sequence[Result]) -> dict[int, Reply | Fault]:

@@ -56,15 +56,15 @@ class BudgetDoor:
             metrics().money.answered(call.purpose, call.model, call.reason, bill)
             return replace(said, cost=bill.cost, call=row)
         if said.billed is Billed.NO:
-            self._budget.void(row)
+            self._budget.void(row, said.request_id)
             metrics().money.unanswered(call.purpose, call.model, call.reason, None)
             return said
-        self._assume(call, row, reserve)
+        self._assume(call, row, reserve, said.request_id)
         return replace(said, cost=reserve)
 
-    def _assume(self, call: Call, row: UUID, reserve: int) -> None:
+    def _assume(self, call: Call, row: UUID, reserve: int, request_id: str | None = None) -> None:
         """Nobody knows whether it is billed: it is on record in full."""
-        self._budget.assume_billed(row)
+        self._budget.assume_billed(row, request_id)
         metrics().money.unanswered(call.purpose, call.model, call.reason, reserve)
 
 

@@ -103,11 +103,11 @@ class Budget(Protocol):
     def settle(self, call: UUID, bill: Bill) -> None:
         """It was answered: book what it cost, in full even if more than reserved. Once; later ones do nothing."""
 
-    def void(self, call: UUID) -> None:
+    def void(self, call: UUID, request_id: str | None = None) -> None:
         """It certainly was not billed: the reservation is given back."""
 
-    def assume_billed(self, call: UUID) -> None:
-        """Nobody knows: booked in full."""
+    def assume_billed(self, call: UUID, request_id: str | None = None) -> None:
+        """Nobody knows: booked in full. `request_id`: the provider's, by which its support finds the call."""
 
     def differed(self, call: UUID, tasks: int) -> None:
         """A call that asked again as a check: so many of its tasks were answered differently (I12)."""

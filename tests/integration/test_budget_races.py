@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Self
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from common.adapters.postgres import budget as adapter
 from common.adapters.postgres.budget import PostgresBudget
 from common.adapters.postgres.connection import Database
 from common.core.spending import Standing
-from common.ports import Bill, CallRequest, NotReserved, Usage
+from common.ports import Bill, CallRequest, NotReserved, Saved, Usage
 from tests.contract.ground import Ground
 from tests.postgres import Place
 
@@ -224,3 +225,26 @@ def test_the_announcer_says_what_it_has_told(postgres_ground: Ground, postgres_d
     announcer.told(postgres_ground.home, Standing.SAVING)
     [one] = announcer.standings()
     assert (one.told, one.month.reserved) == (Standing.SAVING, CALL)
+
+
+def test_a_calls_row_keeps_what_the_ledger_needs(postgres_ground: Ground, postgres_database: Place) -> None:
+    """Latency, the provider's id, the naive price and what each lever saved are columns of the call."""
+    budget = postgres_ground.budget
+    made, lost = (budget.reserve(wanted(postgres_ground.home, CALL)) for _ in range(2))
+    assert isinstance(made, UUID)
+    assert isinstance(lost, UUID)
+    saved = Saved(model=5, prompt=-1, pack=3, batch=2)
+    bill = Bill(
+        usage=Usage(input=1, output=2, cache_read=3, cache_write=4), cost=11, baseline=20, saved=saved,
+        latency=timedelta(milliseconds=1234), request_id="req\x007",
+    )  # fmt: skip
+    budget.settle(made, bill)
+    budget.assume_billed(lost, "req_8")
+    rows = postgres_database.owner.run(
+        "SELECT state, cost, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, baseline_cost, "
+        "saved_model, saved_prompt, saved_pack, saved_batch, latency_ms, request_id FROM calls ORDER BY id"
+    )
+    assert rows == [
+        ["settled", 11, 1, 2, 3, 4, 20, 5, -1, 3, 2, 1234, "req\N{REPLACEMENT CHARACTER}7"],
+        ["assumed_billed", CALL, 0, 0, 0, 0, None, 0, 0, 0, 0, None, "req_8"],
+    ]

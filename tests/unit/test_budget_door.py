@@ -17,6 +17,7 @@ from common.analysis.budget import BudgetDoor
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.prices import TABLE, UnknownPriceError
 from common.ports import Usage
+from common.telemetry import metrics
 
 WORKSPACE = UUID(int=3)
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -88,6 +89,58 @@ def test_a_fault_is_given_back_only_if_it_certainly_was_not_billed(billed: Bille
     expected = 0 if billed is Billed.NO else TABLE.worst_case(CALL)
     assert (month.spent, month.reserved) == (expected, 0)
     assert said.cost == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        (replace(REPLY, request_id="req_7"), "settled"),
+        (Fault(code="x", billed=Billed.NO, request_id="req_7"), "voided"),
+        (Fault(code="x", billed=Billed.MAYBE, request_id="req_7"), "assumed_billed"),
+    ],
+)
+def test_however_a_call_ends_the_providers_id_of_it_is_kept(said: Reply | Fault, state: str) -> None:
+    """What its support asks for, of an answer and of a refusal; and how long an answer took."""
+    budget = memory()
+    BudgetDoor(budget, Stub(said)).ask(CALL)
+    [row] = budget.store.calls.values()
+    assert (row.state, row.request_id) == (state, "req_7")
+    assert (row.bill is None) is (state != "settled")
+    if row.bill is not None:
+        assert row.bill.latency is not None
+
+
+def test_a_call_says_what_it_read_and_why() -> None:
+    """The ledger's row: tasks, reason, model, version of the prompt."""
+    budget = memory()
+    call = replace(CALL, tasks=9, reason="stakes")
+    BudgetDoor(budget, Stub(REPLY)).ask(call)
+    [row] = budget.store.calls.values()
+    assert (row.tasks, row.reason, row.model, row.prompt_version) == (9, "stakes", call.model, "analysis.1")
+    assert (row.purpose, row.task_ids) == ("analysis", call.task_ids)
+
+
+def test_calls_are_counted_by_how_they_ended() -> None:
+    """What a dashboard of metrics shows: answered, assumed, voided, refused; dollars and tokens."""
+
+    def value(name: str, **labels: str) -> float:
+        return metrics().registry.get_sample_value(name, labels) or 0.0
+
+    def closed(state: str) -> float:
+        return value("aiw_calls_total", purpose="preview", model=CALL.model, reason="first", state=state)
+
+    call = replace(CALL, purpose="preview")
+    door = BudgetDoor(memory(), Stub(REPLY), strong="claude-sonnet-5-5")
+    before = [closed(state) for state in ("settled", "voided", "assumed_billed")]
+    door.ask(call)
+    BudgetDoor(memory(), Stub(Fault(code="x", billed=Billed.NO))).ask(call)
+    BudgetDoor(memory(), Stub(Fault(code="x", billed=Billed.MAYBE))).ask(call)
+    BudgetDoor(memory(cap=1), Stub(REPLY)).ask(call)
+    assert [closed(state) for state in ("settled", "voided", "assumed_billed")] == [n + 1 for n in before]
+    assert value("aiw_calls_refused_total", purpose="preview", why="over_budget") >= 1
+    assert value("aiw_cost_dollars_total", purpose="preview", model=CALL.model) > 0
+    assert value("aiw_naive_cost_dollars_total", purpose="preview") > 0
+    assert value("aiw_tokens_total", model=CALL.model, kind="cache_read") >= 3000
 
 
 def test_whatever_is_raised_is_assumed_billed() -> None:

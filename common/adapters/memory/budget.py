@@ -62,18 +62,18 @@ class MemoryBudget:
     def settle(self, call: UUID, bill: Bill) -> None:
         """See Budget."""
         with self.store.commit():
-            if self._close(call, "settled", bill.cost):
+            if self._close(call, "settled", bill.cost, bill.request_id):
                 self.store.calls[call].bill = bill
 
-    def void(self, call: UUID) -> None:
+    def void(self, call: UUID, request_id: str | None = None) -> None:
         """See Budget."""
         with self.store.commit():
-            self._close(call, "voided", 0)
+            self._close(call, "voided", 0, request_id)
 
-    def assume_billed(self, call: UUID) -> None:
+    def assume_billed(self, call: UUID, request_id: str | None = None) -> None:
         """See Budget."""
         with self.store.commit():
-            self._assume(call)
+            self._assume(call, request_id)
 
     def differed(self, call: UUID, tasks: int) -> None:
         """See Budget."""
@@ -138,11 +138,17 @@ class MemoryBudget:
             found.append(month)
         return found[0], found[1]
 
-    def _assume(self, call: UUID) -> bool:
+    def _assume(self, call: UUID, request_id: str | None = None) -> bool:
         entry = self.store.calls.get(call)
-        return entry is not None and self._close(call, "assumed_billed", entry.reserved)
+        return entry is not None and self._close(call, "assumed_billed", entry.reserved, request_id)
 
-    def _close(self, call: UUID, state: Literal["settled", "voided", "assumed_billed"], cost: int) -> bool:
+    def _close(
+        self,
+        call: UUID,
+        state: Literal["settled", "voided", "assumed_billed"],
+        cost: int,
+        request_id: str | None = None,
+    ) -> bool:
         entry = self.store.calls.get(call)
         if entry is None or entry.state != "reserved":
             return False
@@ -150,5 +156,5 @@ class MemoryBudget:
             month = self.store.budgets[owner, entry.month]
             month.reserved -= entry.reserved
             month.spent += cost
-        entry.state, entry.cost = state, cost
+        entry.state, entry.cost, entry.request_id = state, cost, request_id
         return True

@@ -214,6 +214,7 @@ class CallEntry:
     state: Literal["reserved", "settled", "voided", "assumed_billed"] = "reserved"
     cost: int = 0
     bill: Bill | None = None  # of an answered one
+    request_id: str | None = None
     disagreements: int = 0
 
     @property

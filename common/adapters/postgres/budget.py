@@ -80,8 +80,9 @@ SETTLE: Final = ENDED.format(
     "request_id = $13",
     which="id = $1::uuid",
 )
-VOID: Final = ENDED.format(state="voided", cost="0", bill="", which="id = $1::uuid")
-ASSUME: Final = ENDED.format(state="assumed_billed", cost="reserved", bill="", which="id = $1::uuid")
+NAMED: Final = ", request_id = $2"
+VOID: Final = ENDED.format(state="voided", cost="0", bill=NAMED, which="id = $1::uuid")
+ASSUME: Final = ENDED.format(state="assumed_billed", cost="reserved", bill=NAMED, which="id = $1::uuid")
 EXPIRE: Final = ENDED.format(state="assumed_billed", cost="reserved", bill="", which="deadline <= clock_timestamp()")
 
 VIEW: Final = """
@@ -128,17 +129,16 @@ class PostgresBudget:
         tokens = (used.input, used.output, used.cache_read, used.cache_write)
         levers = (saved.model, saved.prompt, saved.pack, saved.batch)
         latency = None if bill.latency is None else str(round(bill.latency.total_seconds() * 1000))
-        named = None if bill.request_id is None else plain(bill.request_id)
         numbers = (bill.cost, *tokens, bill.baseline, *levers)
-        self._database.run(SETTLE, str(call), *(str(number) for number in numbers), latency, named)
+        self._database.run(SETTLE, str(call), *map(str, numbers), latency, _named(bill.request_id))
 
-    def void(self, call: UUID) -> None:
+    def void(self, call: UUID, request_id: str | None = None) -> None:
         """See ports.Budget."""
-        self._database.run(VOID, str(call))
+        self._database.run(VOID, str(call), _named(request_id))
 
-    def assume_billed(self, call: UUID) -> None:
+    def assume_billed(self, call: UUID, request_id: str | None = None) -> None:
         """See ports.Budget."""
-        self._database.run(ASSUME, str(call))
+        self._database.run(ASSUME, str(call), _named(request_id))
 
     def differed(self, call: UUID, tasks: int) -> None:
         """See ports.Budget."""
@@ -212,6 +212,10 @@ def _opened(session: Session, workspace: UUID) -> str:
     [[month]] = session.run(MONTH)
     session.run(ROWS, str(workspace), month, str(installation), str(own))
     return str(month)
+
+
+def _named(request_id: str | None) -> str | None:
+    return None if request_id is None else plain(request_id)
 
 
 def _utc(at: object) -> datetime:
