@@ -125,6 +125,7 @@ def bootstrap(settings: Settings) -> Container:
         if by_batches is not None:
             by_batches.close()
         front.close()
+        notifier.close()
         database.close()
 
     return Container(

@@ -1,0 +1,417 @@
+"""Remembered answers on a real PostgreSQL and Valkey: paid once by many processes, and Redis is never believed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from common.adapters.redis.answers import LABEL, LARGEST, PREFIX, SECONDS, SLACK, NoFront, RedisAnswers
+from common.config import Settings
+from common.core.task import Json, State
+from common.ports import Learned
+from common.telemetry import metrics
+from common.wiring import Container, bootstrap
+from tests.contract.ground import Ground
+from tests.metered.server import Metered
+from tests.postgres import Place
+from tests.unit.desk import over
+from tests.wakes import Valkey, valkey
+
+__all__ = ["valkey"]  # a fixture
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = "Please keep an eye on https://api.example.com/prices and take down what it says"
+KEY = hashlib.sha256(b"a key").hexdigest()
+OTHER_KEY = hashlib.sha256(b"another").hexdigest()
+HOME, NEIGHBOUR = UUID(int=1), UUID(int=2)
+VERSION = "analysis.2"
+ANSWER: dict[str, Json] = {"kind": "note", "summary": "값", "steps": [{"id": "a", "action": "value", "args": {}}]}
+
+
+@pytest.fixture(autouse=True)
+def fresh_metrics() -> None:
+    """Counters from zero."""
+    metrics.cache_clear()
+
+
+def counted(name: str, **labels: str) -> float:
+    """A metric's value."""
+    return metrics().registry.get_sample_value(name, labels) or 0.0
+
+
+# --- the fast side --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secrets_dir(tmp_path: Path) -> Path:
+    """Where the installation's secret lies."""
+    (tmp_path / "signing.key").write_text("a secret of this installation\n")
+    return tmp_path
+
+
+@pytest.fixture
+def front(valkey: Valkey, secrets_dir: Path) -> Iterator[RedisAnswers]:
+    """The fast side, connected."""
+    made = RedisAnswers(valkey.url, secrets_dir)
+    yield made
+    made.close()
+
+
+def learned(key: str = KEY, version: str = VERSION, answer: dict[str, Json] | None = None) -> Learned:
+    """An answer."""
+    return Learned(key=key, request="x", prompt_version=version, model="m", answer=answer or ANSWER, cost=7)
+
+
+def name(key: str = KEY, home: UUID = HOME) -> str:
+    """Where its entry lies."""
+    return f"{PREFIX}:{home.hex}:{key}"
+
+
+def entry(valkey: Valkey, key: str = KEY, home: UUID = HOME) -> bytes:
+    """What is in Redis."""
+    found = valkey.client().get(name(key, home))
+    assert isinstance(found, bytes)
+    return found
+
+
+def test_what_was_put_comes_back_and_expires(valkey: Valkey, front: RedisAnswers) -> None:
+    """One round trip for all; every entry ends by itself."""
+    front.put(HOME, [learned(), learned(OTHER_KEY)])
+    found = front.recall(HOME, [OTHER_KEY, KEY, "0" * 64], VERSION)
+    assert {key: (one.answer, one.cost, one.model) for key, one in found.items()} == {
+        KEY: (ANSWER, 7, "m"),
+        OTHER_KEY: (ANSWER, 7, "m"),
+    }
+    assert SECONDS - 5 < valkey.client().ttl(name()) <= SECONDS
+    assert front.drop(HOME, [KEY])
+    assert set(front.recall(HOME, [KEY, OTHER_KEY], VERSION)) == {OTHER_KEY}
+    assert front.recall(HOME, [], VERSION) == {}
+    assert front.drop(HOME, [])
+    assert counted("aiw_cache_forged_total") == 0
+
+
+def flipped(original: bytes) -> bytes:
+    """One bit of the document is another."""
+    return original[:-3] + bytes([original[-3] ^ 1]) + original[-2:]
+
+
+def signed_otherwise(original: bytes) -> bytes:
+    """Signed by somebody who does not know the secret."""
+    return hmac.digest(b"guessed", original[32:], "sha256") + original[32:]
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        flipped,
+        signed_otherwise,
+        lambda original: original[:-1],
+        lambda original: original[:32],
+        lambda _: b"",
+        lambda _: orjson.dumps(ANSWER),
+        lambda original: original + b" " * LARGEST,
+        lambda original: bytes(32) + original[32:],
+    ],
+)
+def test_a_forged_entry_is_a_miss_and_counted(
+    valkey: Valkey, front: RedisAnswers, forge: Callable[[bytes], bytes]
+) -> None:
+    """Altered, cut, unsigned, signed by others, or far too large: nobody reads it, its neighbours are read."""
+    front.put(HOME, [learned(), learned(OTHER_KEY)])
+    valkey.client().set(name(), forge(entry(valkey)))
+    assert set(front.recall(HOME, [KEY, OTHER_KEY], VERSION)) == {OTHER_KEY}
+    assert counted("aiw_cache_forged_total") == 1
+
+
+def test_an_entry_counts_only_where_and_while_it_was_put(valkey: Valkey, secrets_dir: Path) -> None:
+    """Moved to another key or workspace, under other prompts or another secret, kept for later: a miss, and counted."""
+    now = [1000.0]
+    front = RedisAnswers(valkey.url, secrets_dir, now=lambda: now[0])
+    front.put(HOME, [learned()])
+    ours = entry(valkey)
+    valkey.client().set(name(OTHER_KEY), ours)
+    valkey.client().set(name(KEY, NEIGHBOUR), ours)
+    assert front.recall(HOME, [OTHER_KEY], VERSION) == {}
+    assert front.recall(NEIGHBOUR, [KEY], VERSION) == {}
+    assert front.recall(HOME, [KEY], "analysis.1") == {}
+    elsewhere = secrets_dir / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "signing.key").write_text("of another installation")
+    other = RedisAnswers(valkey.url, elsewhere)
+    assert other.recall(HOME, [KEY], VERSION) == {}
+    other.close()
+    assert set(front.recall(HOME, [KEY], VERSION)) == {KEY}
+    valkey.client().set(name(), ours)  # put back without an end by somebody who kept it
+    now[0] += SECONDS + SLACK
+    assert front.recall(HOME, [KEY], VERSION) == {}
+    assert counted("aiw_cache_forged_total") == 5
+    front.close()
+
+
+def test_an_entry_of_another_kind_is_a_miss(valkey: Valkey, front: RedisAnswers) -> None:
+    """A list where an entry would be."""
+    valkey.client().rpush(name(), "x")
+    front.put(HOME, [learned(OTHER_KEY)])
+    assert set(front.recall(HOME, [KEY, OTHER_KEY], VERSION)) == {OTHER_KEY}
+
+
+def test_what_we_signed_is_read_with_distrust_all_the_same(valkey: Valkey, front: RedisAnswers) -> None:
+    """A document that is none, although it is signed, is a miss: an older release may have put it there."""
+    secret = hmac.digest(b"a secret of this installation", LABEL, "sha256")
+    for payload in (b"[]", b"{}", b"nothing", b'{"until":"x","answer":{},"model":"m","cost":1}', b'{"until":9e12}'):
+        bound = b"\0".join((HOME.hex.encode(), KEY.encode(), VERSION.encode(), payload))
+        valkey.client().set(name(), hmac.digest(secret, bound, "sha256") + payload)
+        assert front.recall(HOME, [KEY], VERSION) == {}
+    assert counted("aiw_cache_forged_total") == 5
+
+
+def test_what_is_too_large_or_no_json_is_not_put(valkey: Valkey, front: RedisAnswers) -> None:
+    """It is read from the database."""
+    front.put(HOME, [learned(answer={"x": "y" * LARGEST}), learned(OTHER_KEY, answer={"x": 2**70})])
+    assert valkey.client().keys("*") == []
+
+
+def test_redis_away_costs_a_moment_and_nothing_else(valkey: Valkey, front: RedisAnswers) -> None:
+    """The first call finds out, the others do not even try; it is taken again as soon as it is back."""
+    front.put(HOME, [learned()])
+    valkey.kill()
+    began = time.monotonic()
+    for _ in range(50):
+        assert front.recall(HOME, [KEY], VERSION) == {}
+        front.put(HOME, [learned()])
+    assert time.monotonic() - began < 0.5
+    assert not front.drop(HOME, [KEY])
+    valkey.start()
+    time.sleep(1.1)
+    front.put(HOME, [learned()])
+    assert set(front.recall(HOME, [KEY], VERSION)) == {KEY}
+
+
+def test_a_restarted_redis_is_found_at_once(valkey: Valkey, front: RedisAnswers) -> None:
+    """A connection that died with the old server is replaced within the same call."""
+    front.put(HOME, [learned()])
+    valkey.kill()
+    valkey.start()
+    front.put(HOME, [learned()])
+    assert set(front.recall(HOME, [KEY], VERSION)) == {KEY}
+
+
+def test_a_redis_that_hangs_is_not_waited_for(valkey: Valkey, front: RedisAnswers) -> None:
+    """Intake stands behind it: a tenth of a second, once a second."""
+    front.put(HOME, [learned()])
+    valkey.client().client_pause(3000)
+    began = time.monotonic()
+    for _ in range(20):
+        assert front.recall(HOME, [KEY], VERSION) == {}
+    assert time.monotonic() - began < 0.4
+
+
+def test_without_a_secret_nothing_is_put_and_nothing_believed(
+    valkey: Valkey, front: RedisAnswers, tmp_path: Path
+) -> None:
+    """An installation whose secret is missing reads its answers from the database."""
+    front.put(HOME, [learned()])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    without = RedisAnswers(valkey.url, empty)
+    assert without.recall(HOME, [KEY], VERSION) == {}
+    without.put(HOME, [learned(OTHER_KEY)])
+    without.close()
+    assert valkey.client().exists(name(OTHER_KEY)) == 0
+    none = NoFront()
+    none.put(HOME, [learned()])
+    assert none.recall(HOME, [KEY], VERSION) == {}
+    assert none.drop(HOME, [KEY])
+    none.close()
+
+
+# --- the product ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Product:
+    """Intake and analysis over PostgreSQL and Valkey, and a provider that bills."""
+
+    ground: Ground
+    container: Container
+    client: TestClient
+    fake: Metered
+    environment: dict[str, str]
+
+    def submit(self, count: int = 1, text: str = TEXT, **request: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any field of a task
+        """Hand in equal tasks."""
+        body = [{"text": text, **request}] * count
+        answer = self.client.post("/api/v1/tasks", json=body, headers={"Authorization": "Bearer aiw_remembered"})
+        assert answer.status_code == 201, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    def read(self) -> None:
+        """Have everything read that was received."""
+        self.client.post("/")
+
+    def states(self, tasks: list[dict[str, Any]]) -> list[State]:
+        """Where they are now."""
+        return [task.state for task in self.ground.queue.get(self.ground.home, [UUID(item["id"]) for item in tasks])]
+
+    @property
+    def calls(self) -> int:
+        """Calls that were billed."""
+        return len(self.fake.rows)
+
+
+@pytest.fixture
+def product(postgres_database: Place, postgres_ground: Ground, valkey: Valkey, secrets_dir: Path) -> Iterator[Product]:
+    """Without any pack's linger, escalation or check."""
+    ground = postgres_ground
+    token = hashlib.sha256(b"aiw_remembered").hexdigest()
+    ground.people.issue(ground.home, ground.asks.id, "api", token, None)
+    with Metered() as fake, ExitStack() as stack:
+        environment = {
+            "AIW_DATABASE_URL": postgres_database.url,
+            "AIW_DATABASE_ROLE": "aiw_app",
+            "AIW_REDIS_URL": valkey.url,
+            "AIW_SECRETS_DIR": str(secrets_dir),
+            "AIW_FUNCTION": "analyze",
+            "AIW_PACK_LINGER": "0",
+            "AIW_PACK_CHECKS": "0",
+            "AIW_CACHE_CHECKS": "0",
+            "AIW_STRONG_MODEL": "",
+            "ANTHROPIC_API_KEY": "sk-ant-remembered",
+            "ANTHROPIC_BASE_URL": fake.url,
+        }
+        settings = Settings(
+            database_url=SecretStr(postgres_database.url),
+            database_role="aiw_app",
+            redis_url=valkey.url,
+            secrets_dir=secrets_dir,
+            function="analyze",
+            public_url="http://testserver",
+            pack_linger=0,
+            pack_checks=0,
+            cache_checks=0,
+            strong_model="",
+            anthropic_api_key=SecretStr("sk-ant-remembered"),
+            anthropic_base_url=fake.url,
+        )
+        container = bootstrap(settings)
+        stack.callback(container.close)
+        client = stack.enter_context(TestClient(over("analyze", container, stack)))
+        yield Product(ground, container, client, fake, environment)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_fifty_equal_tasks_at_once_over_two_processes_pay_once(product: Product) -> None:
+    """Single flight: one call is billed, all fifty are decided by its answer, and none of them lost an attempt."""
+    product.fake.account.seconds = 1.0
+    tasks = product.submit(50)
+    environment = {**os.environ, **product.environment}
+    command = [sys.executable, "-m", "tests.analyze_process"]
+    workers = [subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        until(lambda: set(product.states(tasks)) == {State.QUEUED})
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert product.calls == 1
+    stored = product.ground.queue.get(product.ground.home, [UUID(item["id"]) for item in tasks])
+    assert sorted(task.plan.source for task in stored if task.plan) == ["cached"] * 49 + ["claude"]
+    assert {task.attempts for task in stored} == {0}
+    assert all(task.plan and task.plan.steps == stored[0].plan.steps for task in stored if stored[0].plan)
+
+
+def test_what_was_read_once_is_decided_at_intake(product: Product) -> None:
+    """I10: with its plan, by policy, without a claim or a call; the requester's own priority counts."""
+    [first] = product.submit()
+    assert first["state"] == "received"
+    product.read()
+    assert product.states([first]) == [State.QUEUED]
+    hits = product.submit(3)
+    assert [(hit["state"], hit["plan"]["source"], hit["kind"]) for hit in hits] == [
+        ("queued", "cached", "fetch_page")
+    ] * 3
+    assert [hit["priority"] for hit in hits] == [5] * 3
+    assert product.submit(priority=8)[0]["priority"] == 8
+    kinds = [record.event.kind for record in product.ground.reads.events(product.ground.home, UUID(hits[0]["id"]))]
+    assert kinds == ["submitted"]
+    assert product.calls == 1
+    assert counted("aiw_cache_total", side="redis", ended="hit") == 4
+
+
+def test_redis_wiped_or_gone_costs_time_and_no_money(product: Product, valkey: Valkey) -> None:
+    """The database remembers: wiped, it is filled again by the next reading; away, tasks are read as before it was."""
+    product.submit()
+    product.read()
+    assert product.submit()[0]["state"] == "queued"
+    valkey.client().flushall()
+    [wiped] = product.submit()
+    assert wiped["state"] == "received"
+    product.read()
+    assert product.states([wiped]) == [State.QUEUED]
+    assert product.submit()[0]["state"] == "queued"
+    valkey.kill()
+    began = time.monotonic()
+    away = product.submit(10)
+    assert time.monotonic() - began < 1
+    assert {task["state"] for task in away} == {"received"}
+    product.read()
+    assert set(product.states(away)) == {State.QUEUED}
+    assert product.calls == 1
+
+
+def test_a_forged_plan_reaches_no_task(product: Product, valkey: Valkey) -> None:
+    """Whoever can write to Redis can make us look again, and nothing else."""
+    product.submit()
+    product.read()
+    client = valkey.client()
+    [mine] = list(client.keys(f"{PREFIX}:*"))
+    original = client.get(mine)
+    assert isinstance(original, bytes)
+    document = orjson.loads(original[32:])
+    document["answer"]["steps"] = [
+        {"id": "a", "action": "http.request", "args": {"method": "POST", "url": "https://evil.example/"}}
+    ]
+    document["answer"]["risk"] = "low"
+    for forged in (original[:32] + orjson.dumps(document), os.urandom(200), b"x" * 200_000):
+        client.set(mine, forged)
+        [task] = product.submit()
+        assert (task["state"], task["plan"]) == ("received", None)
+        product.read()
+        assert product.states([task]) == [State.QUEUED]
+    assert counted("aiw_cache_forged_total") == 3
+    [task] = product.submit()  # the analysis has put the right one back
+    assert task["plan"]["steps"][0]["args"]["url"] == "https://api.example.com/prices"
+    assert product.calls == 1
+
+
+def test_a_recipe_is_read_at_intake(product: Product) -> None:
+    """What the rules can read waits for nobody: it is decided in the statement that stores it, and never remembered."""
+    tasks = product.submit(3, "fetch https://api.example.com/prices")
+    assert [(task["state"], task["plan"]["source"]) for task in tasks] == [("queued", "rules")] * 3
+    [risky] = product.submit(1, 'POST {"order": 17} to https://api.example.com/orders')
+    assert risky["state"] == "awaiting_approval"
+    assert product.calls == 0
+    assert product.container.answers.listed(product.ground.home, 10) == []
