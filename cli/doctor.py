@@ -16,7 +16,7 @@ import click
 
 from cli.client import API, REFUSED, UNREACHABLE, Client, Options, Refusal, Stop
 from cli.command import command, means
-from cli.operate import KEY_FILE
+from cli.operate import KEY_FILES
 from cli.screen import Screen, pad
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def _disk(options: Options, screen: Screen) -> Finding:
 
 def _key(options: Options, screen: Screen) -> Finding:
     """A key is wished for, not needed: `rules` works without, so its absence is said and is no fault."""
-    try:
-        mode = (options.data / "secrets" / KEY_FILE).stat().st_mode & 0o077
-    except OSError:
-        given = bool(os.environ.get("ANTHROPIC_API_KEY"))
+    kept = [path for name in KEY_FILES.values() if (path := options.data / "secrets" / name).is_file()]
+    if not kept:
+        given = any(os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"))
         return Finding("Claude", well=True, said=screen.say("cli.doctor.key_env" if given else "cli.doctor.no_key"))
-    said = screen.say("cli.doctor.key" if not mode else "cli.doctor.key_open")
-    return Finding("Claude", well=not mode, said=said, mend=f"chmod 600 {options.data / 'secrets' / KEY_FILE}")
+    readable = [str(path) for path in kept if path.stat().st_mode & 0o077]
+    said = screen.say("cli.doctor.key_open" if readable else "cli.doctor.key")
+    return Finding("Claude", well=not readable, said=said, mend=f"chmod 600 {' '.join(readable)}")

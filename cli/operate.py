@@ -21,7 +21,7 @@ from cli.show import pretty
 if TYPE_CHECKING:
     from cli.answers import CodeView, Json, PauseView, SettingView
 
-KEY_FILE: Final = "anthropic.key"
+KEY_FILES: Final = {"anthropic": "anthropic.key", "openai": "openai.key"}  # as `common.analysis.key` has them
 LONGEST_KEY: Final = 500
 
 
@@ -67,27 +67,28 @@ def login(ctx: click.Context, person: str | None) -> None:
 
 
 @command("key")
+@click.option("--provider", type=click.Choice(list(KEY_FILES)), default="anthropic", help="cli.opt.key_provider")
 @click.option("--remove", is_flag=True, help="cli.opt.remove_key")
 @click.pass_context
-def key(ctx: click.Context, remove: bool) -> None:  # noqa: FBT001 - click's
-    """Keep the key for Claude where the functions read it: a file of its own, never a setting (I11)."""
+def key(ctx: click.Context, provider: str, remove: bool) -> None:  # noqa: FBT001 - click's
+    """Keep a model's key where the functions read it: a file of its own, never a setting (I11)."""
     options, (_, screen) = ctx.ensure_object(Options), means(ctx)
-    path = options.data / "secrets" / KEY_FILE
+    path = options.data / "secrets" / KEY_FILES[provider]
     if not options.data.is_dir():
         raise Stop(REFUSED, "cli.key.no_folder", data=options.data)
     if remove:
         path.unlink(missing_ok=True)
     else:
-        _keep(path, _read_key(screen))
+        _keep(path, _read_key(screen, provider))
     if screen.as_json:
         screen.json({"key": None if remove else str(path)})
     else:
         screen.tell("cli.key.removed" if remove else "cli.key.kept", path=path)
 
 
-def _read_key(screen: Screen) -> str:
+def _read_key(screen: Screen, provider: str) -> str:
     if sys.stdin.isatty():
-        found = str(click.prompt(screen.say("cli.key.prompt"), hide_input=True, err=True))
+        found = str(click.prompt(screen.say(f"cli.key.prompt.{provider}"), hide_input=True, err=True))
     else:
         found = sys.stdin.read(LONGEST_KEY + 2)
     found = found.strip()

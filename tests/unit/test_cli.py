@@ -455,6 +455,9 @@ def test_the_key_is_a_private_file_and_is_never_shown(run: Run, tmp_path: Path) 
     for wrong in ("", "two words", "line\nline", "키" * 10, "x" * 600):
         assert run("--data", str(tmp_path), "key", stdin=wrong).code == 1
     assert path.read_text() == secret + "\n"
+    assert run("--data", str(tmp_path), "key", "--provider", "openai", stdin="sk-1\n").code == 0
+    assert (tmp_path / "secrets" / "openai.key").read_text() == "sk-1\n"
+    assert path.read_text() == secret + "\n"
     assert run("--data", str(tmp_path), "key", "--remove").code == 0
     assert not path.exists()
     assert run("--data", str(tmp_path / "none"), "key", stdin=secret).code == 1
