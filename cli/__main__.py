@@ -44,6 +44,7 @@ SECTIONS: Final = {
     },
     "operate": {
         "cost": "cli.cost:cost",
+        "cache": "cli.cache:cache",
         "pause": "cli.operate:pause",
         "resume": "cli.operate:resume",
         "login": "cli.operate:login",

@@ -190,6 +190,46 @@ class PackUseView(TypedDict):
     disagreements: int
 
 
+class CacheEntry(TypedDict):
+    """A remembered answer."""
+
+    key: str
+    request: str
+    kind: str
+    model: str
+    prompt_version: str
+    cost_usd: str
+    saved_usd: str
+    hits: int
+    checks: int
+    created_at: str
+    last_used_at: str
+
+
+class CachePage(TypedDict):
+    """Remembered answers."""
+
+    items: list[CacheEntry]
+    next: str | None
+
+
+class CacheEntryView(CacheEntry):
+    """One, with what was answered."""
+
+    summary: str
+    risk: str | None
+    confidence: float | None
+    priority: int | None
+    plan: PlanView
+
+
+class CacheDroppedView(TypedDict):
+    """What was forgotten."""
+
+    dropped: int
+    fast: bool
+
+
 class CostsView(TypedDict):
     """A month."""
 

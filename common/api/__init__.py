@@ -33,6 +33,7 @@ from common.api.answers import (
     WaitingFor,
     WakeAnswer,
 )
+from common.api.cache import CacheDropped, CacheEntry, CacheEntryList, CacheEntryView
 from common.api.costs import (
     CacheLine,
     Costs,
@@ -74,6 +75,10 @@ __all__ = [
     "ActionList",
     "ActionView",
     "Approval",
+    "CacheDropped",
+    "CacheEntry",
+    "CacheEntryList",
+    "CacheEntryView",
     "CacheLine",
     "Costs",
     "CostsQuery",

@@ -10,7 +10,7 @@ from mangum import Mangum
 
 from common.web import Wired, make_app
 
-from . import admin, costs, live, pages, tasks
+from . import admin, cache, costs, live, pages, tasks
 from .openapi import document
 from .session import base_of
 
@@ -40,6 +40,10 @@ ENDPOINTS: Final[dict[str, Callable[..., Any]]] = {
     "sign_in_code": admin.sign_in_code,
     "queue": admin.queue,
     "costs": costs.costs,
+    "list_cache": cache.list_cache,
+    "get_cached": cache.get_cached,
+    "drop_cached": cache.drop_cached,
+    "drop_cache": cache.drop_cache,
     "events": tasks.events,
     "openapi": openapi,
 }

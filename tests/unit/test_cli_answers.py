@@ -33,6 +33,10 @@ PAIRS: list[tuple[type, type[BaseModel]]] = [
     (answers.SecretView, api.TokenWithSecret),
     (answers.CodeView, api.SignInCode),
     (answers.PauseView, api.PauseView),
+    (answers.CacheEntry, api.CacheEntry),
+    (answers.CachePage, api.CacheEntryList),
+    (answers.CacheEntryView, api.CacheEntryView),
+    (answers.CacheDroppedView, api.CacheDropped),
     (answers.ProblemView, api.Problem),
     (answers.FaultView, api.ProblemError),
 ]
