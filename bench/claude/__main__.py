@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from bench.claude import report
 from bench.claude.run import Measured, measure, say
 from bench.claude.ways import WAYS
 from bench.claude.workload import TASKS, workload
+
+INTERRUPTED: Final = 130
 
 
 def main(words: Sequence[str]) -> int:
@@ -21,6 +25,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")
     given = parser.parse_args(words)
+    # Asked to end, it takes its stack with it: what runs in a session of its own would stay.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
     work = workload(given.tasks)
     measured: list[Measured] = []
     for way in WAYS:

@@ -171,7 +171,7 @@ def reply(drawn: Drawn) -> tuple[str, Known]:
     thing, branch = drawn.thing, drawn.branch
     mark = f"{drawn.rng.choice(SHOPS)}-{drawn.number}"
     text = drawn.said(
-        f"Draft a friendly answer to customer {mark}: the {thing} come a week late, {branch} is sorry, nothing to pay.",
+        f"Draft a friendly answer to customer {mark}: the {thing} come late, {branch} is sorry, nothing to pay.",
         f"고객 {mark} 에게 답장을 써줘. {thing} 배송이 일주일 늦고 {branch} 지점이 사과하며 추가 비용은 없음.",
     )
     says = drawn.said(
