@@ -21,6 +21,7 @@ from common.analysis.call import Call, Reply
 from common.analysis.cascade import BELIEVED, GRAVEST, Tiers, Why, has_failed, joined, settled, why_stronger
 from common.analysis.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
 from common.analysis.prices import Prices
+from common.analysis.prompts import ANALYSIS
 from common.analysis.providers import provider
 from common.config import Settings
 from common.core.policy import Policy
@@ -174,6 +175,10 @@ class Batched:
         small = Answer(kind="", steps=(), source="", risk=member.risk, cost=member.cost)
         reason = next((why for why in GRAVEST if why == batch.reason), None)
         return self.final(joined(small, item, reason))
+
+    def may_learn(self, batch: Batch) -> bool:
+        """Whether its answers are what would be answered now: of the present prompt and models."""
+        return batch.prompt_version == ANALYSIS and batch.model in {self.tiers.small, self.tiers.strong}
 
     def without_strong(self, again: Again, fault: NotAnswered) -> Answer | NotAnswered:
         """The small model's answer where the strong one could not be had: at a high risk, for a person to look at."""

@@ -63,6 +63,8 @@ class Collector:
         members = [member.task for asked in batch.asked for member in asked]
         tasks = {task.id: task for task in parking.queue.get(batch.workspace, members)} | waiting
         got = batched.collected(batch, found, tasks, policy)
+        if batched.may_learn(batch):
+            self._learn(got.said, waiting, policy)
         moved = self._apply(got, waiting, policy)
         if moved is None:
             return 0
@@ -75,7 +77,6 @@ class Collector:
         What was cancelled, rescued or read otherwise meanwhile does not wait any more, and is left alone.
         """
         said = {task: got.said[task] for task in waiting if task in got.said}
-        self._learn(said, waiting, policy)
         like = [task for task in waiting.values() if task.id not in said]
         known = self.known([Question(task=task, policy=policy) for task in like])
         left = [task for task, answer in zip(like, known, strict=True) if answer is None]
@@ -100,7 +101,7 @@ class Collector:
         answers = [
             (Question(task=waiting[task], policy=policy), one)
             for task, one in said.items()
-            if isinstance(one, Answer) and not speaks_of_time(waiting[task].request.text or "")
+            if task in waiting and isinstance(one, Answer) and not speaks_of_time(waiting[task].request.text or "")
         ]
         memory = self.parking.batched.memory
         if answers and memory is not None:

@@ -69,6 +69,8 @@ class Economy:
 
     def turn(self) -> Turn:
         """Have it looked after, unless it is; returns at once. Called by one thread at a time."""
+        if self._draining():
+            return Turn()
         now = self._means.clock.monotonic()
         if (self._work is not None and not self._work.done()) or now < self._began + GAP:
             return Turn(wake_in_ms=round(GAP * 1000))
@@ -97,7 +99,7 @@ class Economy:
 
     def _send(self) -> int:
         means, door = self._means, self._means.parking.batched.door
-        if not door.is_ready:
+        if self._draining() or not door.is_ready:
             return 0
         stuck = self._is_stuck(free=door.is_free)
         if stuck is None:
