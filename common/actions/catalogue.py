@@ -165,18 +165,19 @@ class Catalogue:
 
     # --- money ------------------------------------------------------------------------------------------------------
 
-    def cost_cap(self, steps: Sequence[Step], task: Task | None = None) -> int | None:
+    def cost_cap(self, steps: Sequence[Step], task: Task | None = None, *, anew: bool = False) -> int | None:
         """What executing a task may cost altogether once this is its plan, in nanodollars; None: nothing.
 
         Args:
             steps: of the new plan.
             task: with the plan before it, if there was one. Once that has begun it may have cost all that it was
                 allowed to, which holds for steps that the two have in common, too.
+            anew: that was not enough: what is not done yet is quoted once more.
         """
         earlier = task.plan if task is not None and task.trail else None
         done = task.done if task is not None else {}
         spent = (earlier.cost_cap or 0) if earlier is not None else 0
-        new = [s for s in steps if s.id not in done and (earlier is None or s not in earlier.steps)]
+        new = [s for s in steps if s.id not in done and (anew or earlier is None or s not in earlier.steps)]
         writings = [found for step in new if (found := self._writes(step)) is not None]
         worst = self._quote(writings) if self._quote is not None and writings else None
         return spent + (worst or 0) or None

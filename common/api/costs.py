@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from common.api.public import Public
 
 MONTH: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 
 
+def _named(value: str) -> str:
+    if not re.fullmatch(MONTH, value):
+        msg = "a month is YYYY-MM, e.g. 2026-11"
+        raise ValueError(msg)
+    return value
+
+
 class CostsQuery(Public):
     """Which month; without one, the present."""
 
-    month: str | None = Field(default=None, pattern=MONTH, description="YYYY-MM, in UTC")
+    month: Annotated[str, AfterValidator(_named)] | None = Field(
+        default=None, description="YYYY-MM, in UTC", json_schema_extra={"pattern": MONTH}
+    )
 
 
 class LeverLine(Public):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,7 +11,7 @@ from common.core.after_step import is_last
 from common.core.errors import Conflict, EffectUndecided, FieldError, IllegalTransition, Invalid
 from common.core.lifecycle import Ask, Detail, Ended, Transition, move
 from common.core.policy import ask_for, planned
-from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, State, Step, Task
+from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, Reason, Risk, State, Step, Task
 from common.ports import Principal, wakes_of
 from common.views import task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
@@ -106,17 +107,25 @@ def _as_given(task: Task, attempt: Attempt, ended: Ended) -> Task:
 
 
 def _again(wired: Container, task: Task, plan: Plan) -> tuple[State, Plan | None, Ask | None]:
-    """Where the plan goes when it is tried again: under the policy of now; a retry cannot lower its risk (I5)."""
+    """Where the plan goes when it is tried again: under the policy of now; a retry cannot lower its risk (I5).
+
+    One that reached what it was allowed to cost asks for more, and says how much.
+    """
     policy = wired.workspace.policy(task.workspace)
     done: tuple[Step, ...] = tuple(s for s in plan.steps if s.id in task.done)
     step = task.next_step or plan.steps[-1]
     verdict = wired.catalogue.assess_resolved(task, step, step, policy)
+    dearer = task.failure is not None and task.failure.code == "cost_cap"
+    if dearer:
+        asks = Reason(rule="cost_cap", step=step.id, floor=Risk.LOW, asks=True)
+        others = tuple(reason for reason in verdict.reasons if reason.rule != asks.rule)
+        verdict = replace(verdict, reasons=(*others, asks), needs_approval=True)
     if not verdict.needs_approval:
         return State.QUEUED, None, None
     approval = wired.approvals.open(task.workspace, task.id)
-    if approval is not None and wired.approvals.valid(task.workspace, task.id, approval.digest):
+    if not dearer and approval is not None and wired.approvals.valid(task.workspace, task.id, approval.digest):
         return State.QUEUED, None, None
-    cap = wired.catalogue.cost_cap(plan.steps, task)
+    cap = wired.catalogue.cost_cap(plan.steps, task, anew=dearer)
     again = planned(plan.number + 1, plan.steps, plan.source, verdict, policy, kept=len(done), cost_cap=cap)
     return State.AWAITING_APPROVAL, again, ask_for(task, again)
 

@@ -171,3 +171,34 @@ def test_what_a_plan_may_cost_is_shown_before_anybody_says_yes() -> None:
         assert shown["worst_cost_usd"] == expected
         free = at.clients["analyze"].post("/api/v1/preview", json={"plan": {"steps": steps[1:]}}, headers=operator)
         assert free.json()["estimate_usd"] == usd(0)
+
+
+def test_a_retry_after_a_reached_cap_asks_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I7: what it may cost is a person's to say: the plan waits with its new price, and runs once that is approved."""
+    steps: list[Json] = [
+        {"id": "text", "action": "claude.generate", "args": {"prompt": "Say hello", "max_tokens": 100}}
+    ]
+    once = 5 * worst(len("Say hello"), 100)
+    with desk() as at:
+        operator, boss = at.token("operator"), at.token("approver")
+        monkeypatch.setattr(at.reader, "generate", lambda *_: NotDone("cost_cap", transient=False))
+        made = at.clients["analyze"].post("/api/v1/tasks", json={"plan": {"steps": steps}}, headers=operator).json()
+        place = f"/api/v1/tasks/{made['id']}"
+        at.wake("execute")
+        seen = at.clients["dashboard"].get(place, headers=operator).json()
+        assert (seen["state"], seen["error"]["code"]) == ("manual", "cost_cap")
+        monkeypatch.undo()
+        again = at.clients["approve"].post(f"{place}/retry", json={}, headers=operator).json()
+        assert again["state"] == "awaiting_approval"
+        shown = at.clients["approve"].get(f"{place}/approval", headers=boss).json()
+        assert shown["worst_cost_usd"] == usd(2 * once)
+        assert [reason["rule"] for reason in shown["reasons"]] == ["cost_cap"]
+        # A newer policy does not let it go by itself.
+        at.container.workspace.put(at.workspace, "hosts", ["a.example"], None, UUID(int=9))
+        at.wake("schedule")
+        shown = at.clients["approve"].get(f"{place}/approval", headers=boss).json()
+        assert (shown["may_decide"], shown["worst_cost_usd"]) == (True, usd(2 * once))
+        yes = at.clients["approve"].post(f"{place}/approve", json={"digest": shown["digest"]}, headers=boss)
+        assert yes.json()["state"] == "queued"
+        at.wake("execute")
+        assert at.clients["dashboard"].get(place, headers=operator).json()["state"] == "succeeded"
