@@ -30,7 +30,7 @@ PROBLEMS: Final = {
     414: (414, "too_large", "The address is too long"),
     494: (431, "too_large", "The request's headers are too large"),
     500: (500, "error", "Something went wrong here"),
-    501: (501, "not_implemented", "This way of sending a body is not understood"),
+    501: (400, "malformed", "This way of sending a body is not understood: chunked, or with a length"),
     502: (503, "unavailable", "The function that answers this is not running right now"),
     503: (503, "unavailable", "The function that answers this is not running right now"),
     504: (504, "timeout", "The function did not answer in time; what was asked may have happened"),
