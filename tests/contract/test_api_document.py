@@ -32,7 +32,7 @@ ABSENT: Final[dict[str, frozenset[str]]] = {
     "actions": frozenset(
         {"sql.query", "sql.execute", "storage.put", "storage.get", "shell.run", "task.submit"},
     ),
-    "commands": frozenset({"schedule", "eval"}),
+    "commands": frozenset({"schedule"}),
 }
 # Environment that no function reads by `Settings`: of `./aiw up`, and of the SDK.
 ELSEWHERE: Final = frozenset({"AIW_URL", "AIW_TOKEN"})
