@@ -8,10 +8,12 @@ another workspace or origin.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from functools import partial
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
@@ -23,7 +25,14 @@ from common.core.task import Risk, highest
 from common.ports import Answer, Budget, NotAnswered, Question
 from common.telemetry import count_checks, note
 
-PACK_TASKS: Final = 10
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How many tasks share a call at most, how many calls go out at once, and which share is asked again (I12)."""
+
+    most: int = 10
+    at_once: int = 8
+    checks: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +61,54 @@ class Packs:
         catalogue: Catalogue,
         now: Callable[[], datetime],
         source: Source,
-        *,
-        most: int = PACK_TASKS,
-        checks: float = 0.0,
+        packing: Packing,
     ) -> None:
         """Wire it.
 
         Args:
-            asker: the budget door (I7).
+            asker: the budget door, or what is around it (I7).
             budget: where disagreements of checks are counted.
             catalogue: the actions that plans are read against.
             now: the present time, aware.
             source: the provider.
-            most: tasks in one call.
-            checks: the share of packs that is asked again, alone and permuted (I12).
+            packing: sizes.
         """
         self._asker = asker
         self._budget = budget
         self._catalogue = catalogue
         self._now = now
         self._source = source
-        self._most = most
-        self._checks = checks
+        self._packing = packing
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None  # made at its first use: after the fork
+
+    def close(self) -> None:
+        """End the threads; a later question begins new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
 
     def ask(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
-        """What a model says of each, in order; calls are shared by up to `most` of one workspace and origin.
+        """What a model says of each, in order; calls are shared by tasks of one workspace and origin.
 
         A fault of a call is the fault of each of its tasks. What could not be used is asked again once, alone, and is
         then a person's.
         """
+        packs = packs_of(questions, self._packing.most)
+        asked = [[questions[place] for place in pack] for pack in packs]
+        # One is asked in the caller's own thread: most of the time there is no other.
+        each = self._threads().map if len(packs) > 1 else map
         said: dict[int, Answer | NotAnswered] = {}
-        for pack in packs_of(questions, self._most):
-            answers = self._pack([questions[place] for place in pack], model, reason)
+        for pack, answers in zip(packs, each(partial(self._pack, model=model, reason=reason), asked), strict=True):
             said.update(zip(pack, answers, strict=True))
         return [said[place] for place in range(len(questions))]
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._packing.at_once, "packs")
+            return self._pool
 
     def _pack(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
         items = self._call(questions, model, reason).items
@@ -98,7 +121,12 @@ class Packs:
                 answers.append(again)
             else:
                 answers.append(item)
-        if down is None and len(questions) > 1 and any(map(_is_reading, answers)) and chosen(questions, self._checks):
+        if (
+            down is None
+            and len(questions) > 1
+            and any(map(_is_reading, answers))
+            and chosen(questions, self._packing.checks)
+        ):
             answers = self._checked(questions, answers, model)
         return answers
 

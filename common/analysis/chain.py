@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.asking import Packs, Source
+from common.analysis.asking import Packing, Packs, Source
 from common.analysis.budget import BudgetDoor
 from common.analysis.cached import Cached
 from common.analysis.cascade import Cascade, Tiers
@@ -18,6 +18,7 @@ from common.analysis.prompts import ANALYSIS
 from common.analysis.providers import Provider, provider
 from common.analysis.rules import Rules
 from common.analysis.shelf import Memory, Shelf
+from common.analysis.warm import Warm
 from common.config import Settings
 from common.core.spending import Standing, standing
 from common.core.task import Json, Task
@@ -104,15 +105,8 @@ def chain_over(
     No call of any purpose goes round the door. Without a `memory`, or with `cache` off, nothing is remembered.
     """
     door = BudgetDoor(budget, asked, Prices.of(settings), settings.strong_model)
-    packs = Packs(
-        door,
-        budget,
-        catalogue,
-        now,
-        Source(asked.source, asked.key.value),
-        most=settings.pack_tasks,
-        checks=settings.pack_checks,
-    )
+    packing = Packing(most=settings.pack_tasks, at_once=settings.analyses_at_once, checks=settings.pack_checks)
+    packs = Packs(Warm(door), budget, catalogue, now, Source(asked.source, asked.key.value), packing)
     tiers = Tiers.of(settings)
 
     def saving(workspace: UUID) -> bool:
@@ -120,13 +114,18 @@ def chain_over(
 
     cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, saving)
     writer = Writer(door, settings.model)
+
+    def close_asking() -> None:
+        packs.close()
+        asked.close()
+
     if memory is None or not settings.cache:
-        return Chain(Rules(now), cascade, writer, asked.close)
+        return Chain(Rules(now), cascade, writer, close_asking)
     models = (settings.provider, settings.model, settings.strong_model)
     shelf = Shelf(memory, catalogue, now, models=models, prompt_version=ANALYSIS)
 
     def close() -> None:
         shelf.close()
-        asked.close()
+        close_asking()
 
     return Chain(Rules(now), Cached(cascade, shelf, catalogue, settings.cache_checks), writer, close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -36,8 +36,9 @@ from common.telemetry import count_transitions, log_stranger
 
 ACTOR: Final = "analyze"
 DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
-# Of what failed together each waits as long as the others, so that it is packed again; packs come back one by one.
+# Of what failed together each waits as long as the others, so that it is packed again.
 JITTER: Final = 0.25
+URGENT: Final = 9  # a priority that waits for nobody
 PROVIDER_DOWN: Final = timedelta(seconds=30)
 
 EXHAUSTED: Final = NotAnswered(failure=Failure(code="over_budget"), again_in=LOOK_AGAIN, waiting_for="budget")
@@ -95,11 +96,10 @@ class Analyst:
         """Packs to ask about; without a model all that is due, for nobody waits for anybody then."""
         means = self._means
         if means.analyzer.has_model:
-            return means.queue.claim_packs(means.worker, self._forming(), means.lease)
-        alike: dict[tuple[object, ...], list[Task]] = {}
-        for task in means.queue.claim(State.RECEIVED, means.worker, means.claim_tasks, means.lease):
-            alike.setdefault((task.workspace, task.request.origin), []).append(task)
-        return list(alike.values())
+            return together(means.queue.claim_packs(means.worker, self._forming(), means.lease))
+        return together(
+            [task] for task in means.queue.claim(State.RECEIVED, means.worker, means.claim_tasks, means.lease)
+        )
 
     def _next(self) -> timedelta | None:
         means = self._means
@@ -216,6 +216,19 @@ class Analyst:
         left = [question for question, known in zip(questions, said, strict=True) if known is None]
         asked = iter(means.analyzer.analyze(left) if left else ())
         return [next(asked) if known is None else known for known in said]
+
+
+def together(packs: Iterable[list[Task]]) -> list[list[Task]]:
+    """Packs that are asked about together: of one workspace and origin (I12).
+
+    Under load several are claimed at once: what some of them have in common is asked once, their calls are full again
+    without it, and what a stronger model is to read shares calls. Who is in haste waits for no other pack.
+    """
+    alike: dict[tuple[object, ...], list[Task]] = {}
+    for number, pack in enumerate(packs):
+        urgent = any(task.priority >= URGENT for task in pack)
+        alike.setdefault((pack[0].workspace, pack[0].request.origin, number if urgent else None), []).extend(pack)
+    return list(alike.values())
 
 
 def _unforeseen(exc: Exception) -> NotAnswered:

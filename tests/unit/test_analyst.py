@@ -16,7 +16,7 @@ from common.actions.catalogue import Catalogue
 from common.adapters.system_clock import SystemClock
 from common.core.errors import StoreUnavailable
 from common.core.lifecycle import Detail, move
-from common.core.task import Failure, Risk, State, Step, Task
+from common.core.task import Failure, Origin, Risk, State, Step, Task
 from common.ports import Answer, Bill, CallRequest, NotAnswered, Question, Usage
 from functions.analyze.analysis import JITTER, Analyst, Means
 from tests.contract.ground import DAY, Ground
@@ -114,6 +114,18 @@ def test_a_pack_is_asked_about_at_once_and_each_task_has_its_plan(bench: Bench) 
     assert [bench.task(task).state for task in tasks] == [State.QUEUED, State.AWAITING_APPROVAL, State.QUEUED]
     [decided] = [event for event in bench.ground.events(bench.task(tasks[1])) if event.kind == "plan_decided"]
     assert decided.detail == {"data": {"escalated": "stakes"}}
+
+
+def test_packs_that_are_claimed_together_are_asked_about_together() -> None:
+    """I12: of one workspace and origin. What they have in common is then asked once; who is in haste goes alone."""
+    bench = Bench(pack_tasks=2)
+    for text in "abcd":
+        bench.text(text)
+    bench.text("e", origin=Origin.DERIVED)
+    urgent = bench.text("now", priority=9)
+    bench.turn()
+    assert sorted(map(sorted, bench.script.asked)) == [["a", "now"], ["b", "c", "d"], ["e"]]
+    assert bench.task(urgent).state is State.QUEUED
 
 
 def test_what_lingers_says_when_to_look_again(bench: Bench) -> None:

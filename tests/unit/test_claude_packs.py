@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -220,7 +222,28 @@ def test_packs_hold_one_workspace_and_one_origin() -> None:
     assert packs_of(mixed, 10) == [(0, 2), (1,)]
     provider = Provider(answers(value(1), value(2)))
     provider.read_all(*mixed)
-    assert [[item["text"] for item in items_of(request)] for request in provider.requests] == [["a", "b"], ["c"]]
+    assert sorted([item["text"] for item in items_of(request)] for request in provider.requests) == [["a", "b"], ["c"]]
+
+
+def test_several_packs_are_asked_at_once_after_the_first() -> None:
+    """The first writes the provider's prompt cache, the others read it; each answer is its own task's."""
+    here, most, lock = 0, 0, threading.Lock()
+
+    def slow(request: httpx2.Request) -> httpx2.Response:
+        nonlocal here, most
+        with lock:
+            here, most = here + 1, max(most, here + 1)
+        time.sleep(0.1)
+        with lock:
+            here -= 1
+        return known(request)
+
+    provider = Provider(slow, pack_tasks=1)
+    assert values(provider.read_all(*several(*TEXTS))) == [0, 1, 2]
+    assert most == 2
+    assert values(provider.read_all(*several(*TEXTS))) == [0, 1, 2]
+    assert most == 3
+    provider.chain.close()
 
 
 def test_long_texts_share_no_call() -> None:
