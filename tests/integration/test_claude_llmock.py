@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -25,9 +21,9 @@ from common.analysis.chain import Chain
 from common.config import Settings
 from common.core.task import Json
 from common.ports import Answer, NotAnswered, Question
+from tests.llmock import Behaviour, forget, free_port, plays, served, serving
 from tests.unit.provider import KEY, NOW, WORKSPACE, proposal, question, task_of, under
 
-Behaviour = dict[str, Json]
 NONCE = "0a1b2c3d"
 
 
@@ -42,39 +38,11 @@ def known_nonce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.analysis.pack.secrets.token_hex", lambda _: NONCE)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def llmock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The running fake's address."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("llmock") / "log"
-    program = Path(sys.executable).with_name("llmock")
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [program, "serve", "--port", str(port), "--log-level", "warning"], stdout=out, stderr=out
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            if process.poll() is not None:
-                pytest.fail(log.read_text())
-            try:
-                httpx2.get(f"{url}/_llmock/scenario", timeout=1)
-                break
-            except httpx2.TransportError:
-                time.sleep(0.1)
-        else:
-            pytest.fail(f"llmock did not start: {log.read_text()}")
+    with serving(tmp_path_factory.mktemp("llmock") / "log") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 class Desk:
@@ -101,11 +69,11 @@ class Desk:
 
     def plays(self, *behaviours: Behaviour) -> None:
         """What the fake does next."""
-        httpx2.post(f"{self.url}/_llmock/scenario", json={"behaviors": list(behaviours)}).raise_for_status()
+        plays(self.url, *behaviours)
 
     def served(self) -> int:
         """How many requests it has had."""
-        return int(httpx2.get(f"{self.url}/_llmock/requests").json()["count"])
+        return served(self.url)
 
     @property
     def spent(self) -> tuple[int, int]:
@@ -117,7 +85,7 @@ class Desk:
 @pytest.fixture
 def desk(llmock: str, tmp_path: Path) -> Iterator[Desk]:
     """With a key, and a fake that has forgotten everything."""
-    httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
+    forget(llmock)
     made = Desk(llmock, tmp_path)
     yield made
     made.chain.close()
@@ -255,7 +223,7 @@ def _read_and_hang_up(server: socket.socket) -> None:
 
 def test_a_key_that_is_added_later_is_used_at_once(llmock: str, tmp_path: Path) -> None:
     """As `./aiw key` does, while the function runs."""
-    httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
+    forget(llmock)
     desk = Desk(llmock, tmp_path, key=None)
     without = desk.read(question("weigh the offers"))
     assert isinstance(without, NotAnswered)

@@ -12,12 +12,19 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from common.actions.catalogue import Catalogue
+from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.rows import SettingEntry
+from common.adapters.memory.store import MemoryStore
 from common.analysis.answer import Wanted
 from common.analysis.call import Billed, Call, Fault, Reply
+from common.analysis.chain import chain_over
 from common.analysis.key import OPENAI, Key
 from common.analysis.openai_compatible import BODY_MAX, OpenAICompatible
+from common.config import Settings
 from common.core.task import Json
-from common.ports import Usage
+from common.ports import Answer, Usage
+from tests.unit.provider import NOW, WORKSPACE, proposal, question, under
 
 KEY = "sk-test-0123456789"
 REQUEST = httpx2.Request("POST", "https://provider.example/v1/chat/completions")
@@ -281,3 +288,39 @@ def test_a_lone_surrogate_does_not_stop_a_call() -> None:
     far = Far(completion("{}"))
     assert isinstance(far.client.ask(call(system="\ud800")), Reply)
     far.client.close()
+
+
+def _answered(request: httpx2.Request) -> httpx2.Response:
+    content = json.loads(request.content)["messages"][-1]["content"]
+    items = json.loads(content.removeprefix("<tasks>").removesuffix("</tasks>"))["items"]
+    return completion(
+        under([item["nonce"] for item in items], proposal()), prompt_tokens_details={"cached_tokens": 300}
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "prices", "spent"),
+    [
+        # 100 new tokens at 0.25, 300 from the cache at 0.025, 200 of the answer at 2 dollars per million
+        ("gpt-5-mini", "", 100 * 250 + 300 * 25 + 200 * 2000),
+        ("qwen3:14b", "qwen3:14b=0/0", 0),
+    ],
+)
+def test_a_task_is_read_and_booked(model: str, prices: str, spent: int) -> None:
+    """I7: the whole way through the one door, at the table's price or a given one; a free one is reserved for, too."""
+    far = Far(_answered)
+    store = MemoryStore(lambda: NOW)
+    store.settings[WORKSPACE, "policy"] = SettingEntry(0, None)
+    budget = MemoryBudget(store)
+    settings = Settings.model_construct(
+        provider="openai", model=model, strong_model="", model_prices=prices, pack_checks=0.0
+    )
+    chain = chain_over(far.client, settings, budget, Catalogue.shipped(), lambda: NOW)
+    [answer] = chain.analyze([question("weigh the two offers")])
+    chain.close()
+    assert isinstance(answer, Answer)
+    assert (answer.source, answer.cost) == ("model", spent)
+    month = budget.month(WORKSPACE)
+    assert (month.spent, month.reserved) == (spent, 0)
+    [row] = store.calls.values()
+    assert row.reserved >= 1
