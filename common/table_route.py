@@ -9,16 +9,18 @@ from typing import Any, Final, cast
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match, Route as StarletteRoute
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Match, Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.auth import require, sha256_of
 from common.body import read_json
-from common.core.errors import TooLarge, Unauthenticated, UnsupportedMedia
+from common.core.errors import AppError, TooLarge, Unauthenticated, UnsupportedMedia
 from common.core.task import Json
 from common.ports import Principal
+from common.problems import problem
 from common.routes import ROUTE, Route
 
 JSON: Final = "application/json"
@@ -143,6 +145,29 @@ class PlainRoute(StarletteRoute):
         match, child = super().matches(scope)
         child["route"] = self
         return match, child
+
+
+def shortened(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
+    """The middleware that serves plain routes by their path alone; all others go the long way.
+
+    Between it and a route lie three more middlewares and a walk over all routes: a fifth of a wake's time.
+    """
+    plain = [route for route in routes if isinstance(route, PlainRoute) and "{" not in route.path]
+    found = {(method, route.path): route for route in plain for method in route.methods or ()}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        whole = scope["type"] == "http" and not scope.get("root_path")
+        route = found.get((scope["method"], scope["path"])) if whole else None
+        if route is None:
+            await app(scope, receive, send)
+            return
+        scope["route"], scope["path_params"] = route, {}
+        try:
+            await route.app(scope, receive, send)
+        except (AppError, HTTPException) as exc:
+            await problem(Request(scope, receive), exc)(scope, receive, send)
+
+    return serve
 
 
 class _Asgi:

@@ -32,7 +32,7 @@ from common.core.task import Lang
 from common.ports import Principal
 from common.problems import problem, reader_lang
 from common.routes import ROUTE, FunctionName, Route
-from common.table_route import Direct, PlainRoute, TableRoute, direct
+from common.table_route import Direct, PlainRoute, TableRoute, direct, shortened
 from common.telemetry import configure_logging, observed, serve_metrics
 from common.wake_kinds import TOLD
 from common.wiring import Container, bootstrap
@@ -82,7 +82,6 @@ def make_app(
         # It would be asked at every request whether anybody listens.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.add_middleware(observed, function=name)
     app.add_exception_handler(AppError, problem)
     app.add_exception_handler(RequestValidationError, problem)
     app.add_exception_handler(HTTPException, problem)
@@ -98,6 +97,9 @@ def make_app(
     app.add_api_route("/_/ready", _ready, methods=["GET"])
     if pages is not None:
         app.router.routes.extend(pages.routes)
+    # the last that is added is the first that is asked
+    app.add_middleware(shortened, routes=app.router.routes)
+    app.add_middleware(observed, function=name)
     return app
 
 
