@@ -17,13 +17,14 @@ from functools import partial
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.call import Asker, Fault
+from common.analysis.call import Asker, Billed, Fault
+from common.analysis.faults import SOON
 from common.analysis.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack, shares_of
 from common.analysis.sample import chosen, compared, lot
 from common.core.errors import Unavailable
 from common.core.task import Risk, highest
 from common.ports import Answer, Budget, NotAnswered, Question
-from common.telemetry import count_checks, note
+from common.telemetry import count_checks, log_stranger, note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class Packs:
         # One is asked in the caller's own thread: most of the time there is no other.
         each = self._threads().map if len(packs) > 1 else map
         said: dict[int, Answer | NotAnswered] = {}
-        for pack, answers in zip(packs, each(partial(self._pack, model=model, reason=reason), asked), strict=True):
+        for pack, answers in zip(packs, each(partial(self._safely, model=model, reason=reason), asked), strict=True):
             said.update(zip(pack, answers, strict=True))
         return [said[place] for place in range(len(questions))]
 
@@ -109,6 +110,14 @@ class Packs:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._packing.at_once, "packs")
             return self._pool
+
+    def _safely(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
+        """What nobody foresaw of one pack is not the others' end: they are paid for."""
+        try:
+            return self._pack(questions, model, reason)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, a person looks at these tasks
+            log_stranger("packs", exc)
+            return [BadItem(why=type(exc).__name__).as_not_answered()] * len(questions)
 
     def _pack(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
         items = self._call(questions, model, reason).items
@@ -169,7 +178,10 @@ class Packs:
         call, nonces = pack_call(
             questions, model=model, reason=reason, catalogue=self._catalogue, now=now, mistakes=[mistake]
         )
-        said = self._asker.ask(call)
+        try:
+            said = self._asker.ask(call)
+        except Unavailable as exc:  # our own database, before it or after: what other calls said is not lost with it
+            said = Fault(code=exc.code, billed=Billed.MAYBE, again_in=SOON, waiting_for="provider")
         if isinstance(said, Fault):
             shares = shares_of(said.cost, len(questions))
             return _Said([replace(said.as_not_answered(), cost=share) for share in shares])

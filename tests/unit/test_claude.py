@@ -7,9 +7,9 @@ import hashlib
 import pytest
 
 from common.analysis import prompts
-from common.core.task import Json
-from common.ports import Answer, NotAnswered
-from tests.unit.provider import KEY, Provider, answers, content_of, failed, items_of, proposal, question
+from common.core.task import Attempt, Effect, Failure, Json, OutcomeKind
+from common.ports import Answer, NotAnswered, Question
+from tests.unit.provider import KEY, Provider, answers, content_of, failed, items_of, proposal, question, step
 
 PINNED = {
     "analysis.2": "442f213e4fed8a67f5265f6c89b99e93cb30f2c150dcc78162f78578a56b99fd",
@@ -105,6 +105,31 @@ def test_a_replan_is_told_what_was_done_and_why_it_stopped() -> None:
     assert "DE89" not in provider.content
     assert "A-17" not in provider.content
     assert provider.content.count("<") == 2
+
+
+def test_a_replan_that_had_to_wait_is_still_told_why_the_plan_stopped() -> None:
+    """The newest failure of its history is then that there was no money, which says nothing of the plan."""
+    asked = failed()
+    attempt = Attempt(
+        step_id="send", number=1, plan_number=1, lease_no=1, effect=Effect.NON_IDEMPOTENT, idempotency_key="k2",
+        args_sha256="h", outcome=OutcomeKind.NOT_DONE, failure=asked.task.failure,
+    )  # fmt: skip
+    changes = {"failure": Failure(code="over_budget"), "trail": (*asked.task.trail, attempt)}
+    provider = Provider(answers(proposal(steps=step(id="again"))))
+    provider.read(Question(task=asked.task.model_copy(update=changes), policy=asked.policy))
+    [item] = items_of(provider.requests[0])
+    failure = item["failure"]
+    assert isinstance(failure, dict)
+    assert (failure["code"], failure["status"]) == ("http_status", 422)
+
+
+def test_a_task_that_only_had_to_wait_is_told_of_no_failure() -> None:
+    """Nothing was planned, so nothing of a plan failed: it is asked about like any other, and may be remembered."""
+    asked = question()
+    task = asked.task.model_copy(update={"failure": Failure(code="rate_limited", status=429)})
+    provider = Provider(answers(proposal()))
+    provider.read(Question(task=task, policy=asked.policy))
+    assert "failure" not in items_of(provider.requests[0])[0]
 
 
 def test_arguments_are_not_shown_where_values_were_filled_in() -> None:

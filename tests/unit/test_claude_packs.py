@@ -6,15 +6,18 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from common.analysis.answer import LONGEST
 from common.analysis.pack import TEXT_BYTES, packs_of, shares_of
+from common.core.errors import StoreUnavailable
 from common.core.task import Json, Origin
-from common.ports import Answer, NotAnswered, Question
+from common.ports import Answer, CallRequest, NotAnswered, NotReserved, Question
 from tests.unit.provider import (
     KEY,
     Provider,
@@ -243,6 +246,41 @@ def test_several_packs_are_asked_at_once_after_the_first() -> None:
     assert most == 2
     assert values(provider.read_all(*several(*TEXTS))) == [0, 1, 2]
     assert most == 3
+    provider.chain.close()
+
+
+def test_a_database_that_is_down_in_between_takes_no_answer_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was paid for stays; what was to be asked again waits."""
+    provider = Provider(only(lambda marks: three(marks, None)))
+    reserve, asked = provider.budget.reserve, []
+
+    def once(call: CallRequest) -> UUID | NotReserved:
+        asked.append(call.reason)
+        if len(asked) > 1:
+            raise StoreUnavailable("no")
+        return reserve(call)
+
+    monkeypatch.setattr(provider.budget, "reserve", once)
+    first, second, third = provider.read_all(*several(*TEXTS))
+    assert isinstance(first, Answer)
+    assert isinstance(third, Answer)
+    assert isinstance(second, NotAnswered)
+    assert (second.waiting_for, second.again_in) == ("provider", timedelta(seconds=30))
+    assert asked == ["first", "repair"]
+
+
+def test_what_nobody_foresaw_of_one_pack_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tasks go to a person."""
+    provider = Provider(known, pack_tasks=1)
+    reserve = provider.budget.reserve
+
+    def odd(call: CallRequest) -> UUID | NotReserved:
+        if call.task_ids == (UUID(int=101),):
+            raise ZeroDivisionError
+        return reserve(call)
+
+    monkeypatch.setattr(provider.budget, "reserve", odd)
+    assert values(provider.read_all(*several(*TEXTS))) == [0, ("unusable_answer", "ZeroDivisionError"), 2]
     provider.chain.close()
 
 
