@@ -50,7 +50,9 @@ def evaluate(
     words += ["--yes"] * yes + ["--json"] * found.json
     secrets = {"AIW_SECRETS_DIR": str(found.data / "secrets")}
     # What the environment says goes before the data folder's key, as everywhere.
-    done = subprocess.run(
-        [sys.executable, "-m", "evaluation", *words], cwd=ROOT, env={**secrets, **os.environ}, check=False
-    )
-    return done.returncode
+    child = subprocess.Popen([sys.executable, "-m", "evaluation", *words], cwd=ROOT, env={**secrets, **os.environ})
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue  # it was asked to end, too, and says what has been paid

@@ -143,23 +143,31 @@ def _all(
     for last in [False] * (ROUNDS - 1) + [True]:
         put_off: list[Label] = []
         pause = 0.0
-        asked = packs(open_, reader.pack)
-        with ThreadPoolExecutor(at_once, "evaluation") as pool:
-            for pack, (said, ms) in zip(
-                asked, pool.map(lambda pack: _ask(pack, reader, catalogue), asked), strict=True
-            ):
-                for label, one in zip(pack, said, strict=True):
-                    if _is_put_off(one) and not last:
-                        put_off.append(label)
-                        pause = max(pause, _pause(one))
-                        continue
-                    done += 1
-                    yield _judged(label, one, catalogue, ms)
-                progress(done)
+        for pack, said, ms in _asked(packs(open_, reader.pack), at_once, reader, catalogue):
+            for label, one in zip(pack, said, strict=True):
+                if _is_put_off(one) and not last:
+                    put_off.append(label)
+                    pause = max(pause, _pause(one))
+                    continue
+                done += 1
+                yield _judged(label, one, catalogue, ms)
+            progress(done)
         if not put_off:
             return
         open_, at_once = put_off, 1
         time.sleep(pause)
+
+
+def _asked(
+    asked: Sequence[Sequence[Label]], at_once: int, reader: Reader, catalogue: Catalogue
+) -> Iterator[tuple[Sequence[Label], list[Answer | NotAnswered], float]]:
+    """Each pack with its answers, in order. Who stops listening has no further call sent, and none is waited for."""
+    pool = ThreadPoolExecutor(at_once, "evaluation")
+    try:
+        for pack, (said, ms) in zip(asked, pool.map(lambda pack: _ask(pack, reader, catalogue), asked), strict=True):
+            yield pack, said, ms
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _is_put_off(said: Answer | NotAnswered) -> bool:

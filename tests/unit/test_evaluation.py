@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.actions.catalogue import Catalogue
+from common.analysis.rules import Rules
 from common.config import Settings
-from evaluation import run as running
+from common.ports import Answer, NotAnswered, Question
+from evaluation import place, run as running
 from evaluation.__main__ import main
 from evaluation.forecast import NANO, forecast
 from evaluation.judge import MEASURES, Outcome, Read, fits
@@ -210,6 +213,26 @@ def test_a_forecast_is_between_nothing_and_the_worst() -> None:
     assert costs.at_once(0, 8) == 1
     alone = forecast(PART, Settings().model_copy(update={"strong_model": ""}), Catalogue.shipped())
     assert alone.expected < costs.expected / 3
+
+
+def test_whoever_stops_a_run_pays_for_no_further_call() -> None:
+    """Ctrl-C after the first answer: what is not under way yet is never sent."""
+    asked: list[int] = []
+
+    class Slow(Rules):
+        def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+            asked.append(len(questions))
+            time.sleep(0.05)
+            return super().analyze(questions)
+
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt(done)
+
+    reader = running.Reader(Slow(place.now), at_once=2, pack=4, spent=lambda: 0)
+    with pytest.raises(KeyboardInterrupt):
+        running.run(LABELS, reader, Catalogue.shipped(), settings=Settings(), provider="rules", progress=stop)
+    time.sleep(0.2)
+    assert len(asked) <= 4
 
 
 def test_packs_mix_what_a_file_keeps_together() -> None:
