@@ -6,13 +6,19 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 from uuid import UUID
 
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from common.adapters.memory.rows import CallEntry, TaskRow
 from common.analysis import choose
+from common.analysis.batched import Batched, batched
+from common.analysis.cached import Cached
+from common.analysis.chain import Chain
+from common.analysis.shelf import Memory
 from common.ports import Bill
 from common.wiring import Container, Thinker
 from tests.metered.asked import Asked
@@ -20,8 +26,8 @@ from tests.metered.server import Metered
 from tests.unit.desk import Desk, desk
 
 KEY = "sk-ant-metered-0123456789"
-# Nobody waits for others, nobody reads again, and nothing is checked, unless a test says so.
-QUIET: dict[str, Any] = {"pack_linger": 0, "pack_checks": 0, "cache_checks": 0, "strong_model": ""}
+# Nobody waits for others, nobody reads again, nothing is remembered or checked, unless a test says so.
+QUIET: dict[str, Any] = {"pack_linger": 0, "pack_checks": 0, "cache": False, "cache_checks": 0, "strong_model": ""}
 
 
 @dataclass
@@ -44,6 +50,16 @@ class Paid:
         ids = self.submit(*texts, **request)
         self.desk.wake("analyze")
         return [self.row(task) for task in ids]
+
+    def look(self) -> None:
+        """Time has passed: batches are looked at, and what came of them is worked off."""
+        self.desk.elapse(timedelta(minutes=2))
+        self.fake.account.advance(120)
+        economy = cast("FastAPI", self.desk.clients["analyze"].app).state.function._economy
+        economy._began = float("-inf")
+        self.desk.wake("analyze")
+        if economy._work is not None:
+            economy._work.result(10)
 
     def row(self, task: UUID) -> TaskRow:
         """As it is stored."""
@@ -76,7 +92,7 @@ class Paid:
         for call in self.calls:
             assert call.state != "reserved"
             assert (call.cost or 0) <= call.reserved
-            if isinstance(call.bill, Bill) and call.state == "settled":
+            if isinstance(call.bill, Bill) and str(call.bill.request_id) in billed:
                 assert call.cost == billed[str(call.bill.request_id)]
         assert self.booked >= self.fake.nanodollars
         month = self.desk.container.budget.month(self.desk.workspace)
@@ -88,12 +104,20 @@ def paid_desk(says: Callable[[Asked], str] | None = None, **settings: Any) -> It
     """`says`: the model. A task is handed in by an operator."""
 
     def thinks(container: Container) -> Thinker:
-        return choose(container.settings, container.budget, container.catalogue)
+        memory = Memory(answers=container.answers, front=container.front, worker="test")
+        return choose(container.settings, container.budget, container.catalogue, memory=memory)
+
+    def by_batches(container: Container) -> Batched | None:
+        known = container.analyzer.model if isinstance(container.analyzer, Chain) else None
+        remembers = known if isinstance(known, Cached) else None
+        return batched(container.settings, container.budget, container.batches, container.catalogue, remembers)
 
     with Metered(says) as fake:
         chosen = {"anthropic_api_key": SecretStr(KEY), "anthropic_base_url": fake.url, **QUIET, **settings}
-        with desk(thinks, **chosen) as made:
-            yield Paid(made, fake, made.token("operator"))
-            close = getattr(made.container.analyzer, "close", None)
-            if close is not None:
-                close()
+        with desk(thinks, by_batches, **chosen) as made:
+            try:
+                yield Paid(made, fake, made.token("operator"))
+            finally:
+                cast("Chain", made.container.analyzer).close()
+                if made.container.batched is not None:
+                    made.container.batched.close()
