@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,90 +12,12 @@ from uuid import UUID
 import pytest
 
 from common.actions.catalogue import Catalogue
-from common.adapters.system_clock import SystemClock
 from common.core.errors import StoreUnavailable
 from common.core.lifecycle import Detail, move
-from common.core.task import Failure, Origin, Risk, State, Step, Task
-from common.ports import Answer, Bill, CallRequest, NotAnswered, Question, Usage
-from functions.analyze.analysis import JITTER, Analyst, Means
-from tests.contract.ground import DAY, Ground
-from tests.contract.in_memory import over_memory
-from tests.unit.desk import Told
-
-LINGER = timedelta(seconds=2)
-FREE = Answer(kind="note", steps=(Step(id="s", action="value", args={"value": 1}),), source="cached")
-BUSY = NotAnswered(failure=Failure(code="provider_overloaded"), again_in=timedelta(seconds=40), waiting_for="provider")
-
-
-@dataclass
-class Script:
-    """An analyzer that says of each text what it is told to, and remembers which it was asked about together."""
-
-    says: dict[str, Answer | NotAnswered] = field(default_factory=dict)
-    knows: dict[str, Answer] = field(default_factory=dict)
-    asked: list[list[str]] = field(default_factory=list)
-    has_model: bool = True
-    before: Callable[[], object] = lambda: None
-
-    def recall(self, questions: Sequence[Question]) -> list[Answer | None]:
-        """What is free."""
-        return [self.knows.get(text_of(question)) for question in questions]
-
-    def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
-        """As told; a harmless plan else."""
-        self.before()
-        self.asked.append([text_of(question) for question in questions])
-        return [self.says.get(text_of(question), replace(FREE, source="claude")) for question in questions]
-
-
-def text_of(question: Question) -> str:
-    """What was asked."""
-    return question.task.request.text or ""
-
-
-class Bench:
-    """An analyst over memory."""
-
-    def __init__(self, script: Script | None = None, **means: Any) -> None:  # noqa: ANN401 - any of Means
-        """`script`: what the analyzer says."""
-        self.ground: Ground = over_memory()
-        self.script = script or Script()
-        self.draining = False
-        made = Means(
-            queue=self.ground.queue,
-            workspace=self.ground.workspace,
-            analyzer=self.script,
-            budget=self.ground.budget,
-            catalogue=Catalogue.shipped(),
-            clock=SystemClock(),
-            notifier=Told(),
-            worker="a",
-            linger=LINGER,
-        )
-        self._pool = ThreadPoolExecutor(4)
-        self.analyst = Analyst(replace(made, **means), self._pool, lambda: self.draining)
-
-    def text(self, text: str, **new: Any) -> UUID:  # noqa: ANN401 - whatever a submission takes
-        """A task that waits to be read."""
-        return self.ground.submit(State.RECEIVED, text=text, **new).id
-
-    def turn(self) -> int:
-        """A turn once the texts have lingered; how many were claimed."""
-        self.ground.elapse(LINGER)
-        return self.analyst.turn().claimed
-
-    def task(self, task: UUID) -> Task:
-        """As it is now."""
-        return self.ground.get(task)
-
-    def spend(self, percent: int) -> None:
-        """So much of the month's money is gone."""
-        month = self.ground.budget.month(self.ground.home)
-        cost = month.cap * percent // 100 - month.spent
-        call = CallRequest(workspace=self.ground.home, purpose="generate", model="m", prompt_version="p", reserve=cost)
-        row = self.ground.budget.reserve(call)
-        assert isinstance(row, UUID)
-        self.ground.budget.settle(row, Bill(usage=Usage(), cost=cost))
+from common.core.task import Failure, Origin, Risk, State, Step
+from functions.analyze.analysis import JITTER
+from tests.contract.ground import DAY
+from tests.unit.analyst import BUSY, FREE, Bench, Script
 
 
 @pytest.fixture
@@ -218,77 +139,6 @@ def test_leases_are_renewed_while_an_answer_is_awaited(monkeypatch: pytest.Monke
     bench.turn()
     assert renewed.is_set()
     assert bench.task(task).state is State.QUEUED
-
-
-# --- money ------------------------------------------------------------------------------------------------------------
-
-
-def test_near_the_limit_the_unimportant_waits_by_name() -> None:
-    """What is free goes on, and what matters is asked about."""
-    bench = Bench(Script(knows={"known": FREE}))
-    bench.spend(85)
-    known, low, normal = bench.text("known", priority=1), bench.text("low", priority=1), bench.text("normal")
-    bench.turn()
-    assert bench.script.asked == [["normal"]]
-    assert [bench.task(task).state for task in (known, normal)] == [State.QUEUED, State.QUEUED]
-    waits = bench.task(low)
-    assert (waits.state, waits.waiting_for, waits.failure) == (
-        State.RECEIVED, "budget", Failure(code="budget_spared"),
-    )  # fmt: skip
-
-
-def test_near_the_limit_the_unimportant_goes_by_batch_where_there_are_batches() -> None:
-    """At half the price, within hours. What a batch was no help to, or has no time for one, is asked about directly."""
-    bench = Bench(batches=True)
-    bench.spend(85)
-    failed = bench.ground.claimed(bench.ground.submit(State.RECEIVED, text="failed", priority=1))
-    why = Detail(failure=Failure(code="batch_expired"))
-    assert bench.ground.apply(move(failed, "released", State.RECEIVED, timedelta(0), "analyze", detail=why))
-    low = bench.text("low", priority=1)
-    hasty = bench.text("hasty", priority=1, deadline=bench.ground.now() + timedelta(minutes=30))
-    bench.turn()
-    assert sorted(bench.script.asked[0]) == ["failed", "hasty"]
-    parked = bench.task(low)
-    assert (parked.state, parked.economy) == (State.RECEIVED, True)
-    assert bench.turn() == 0
-    assert bench.task(hasty).state is State.QUEUED
-
-
-def test_without_batches_economy_is_read_like_all_others(bench: Bench) -> None:
-    """It may take hours, but nobody else would ever read it."""
-    task = bench.text("a", economy=True)
-    bench.turn()
-    assert bench.task(task).state is State.QUEUED
-
-
-def test_with_nothing_left_only_what_is_free_goes_on() -> None:
-    """The rest waits by name; nobody is asked."""
-    bench = Bench(Script(knows={"known": FREE}))
-    bench.spend(100)
-    known, rest = bench.text("known"), bench.text("rest", priority=9)
-    bench.turn()
-    assert bench.script.asked == []
-    assert bench.task(known).state is State.QUEUED
-    waits = bench.task(rest)
-    assert (waits.state, waits.waiting_for, waits.failure) == (State.RECEIVED, "budget", Failure(code="over_budget"))
-
-
-def test_near_the_limit_packs_wait_to_be_fuller_until_there_is_money_again() -> None:
-    """Ten times as long; in the next month everything is as before."""
-    bench = Bench()
-    bench.spend(85)
-    bench.text("a")
-    assert bench.turn() == 1
-    bench.text("b")
-    assert [bench.turn() for _ in range(10)] == [0] * 9 + [1]
-    bench.ground.elapse(timedelta(days=31))
-    bench.text("c")
-    assert [bench.turn() for _ in range(10)] == [0] * 9 + [1]
-    bench.text("d")
-    assert bench.turn() == 1
-
-
-# --- reading again ----------------------------------------------------------------------------------------------------
 
 
 def test_the_same_plan_again_after_a_failure_is_a_persons(bench: Bench) -> None:
