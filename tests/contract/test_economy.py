@@ -377,6 +377,19 @@ def test_another_programs_batch_is_waited_for_and_left_alone(floor: Floor) -> No
     assert floor.side.count("POST cancel") == 0
 
 
+def test_what_may_be_anothers_is_not_cancelled_though_nobody_waits(floor: Floor) -> None:
+    """Only time and count say that it is ours: it is let be, whoever's it is."""
+    [task] = floor.submit("fetch https://a.example/x")
+    floor.side.refuse["POST create"] = httpx2.ReadTimeout("slow")
+    theirs = floor.side.foreign()
+    floor.replica().run()
+    floor.later()
+    assert floor.ground.apply(move(floor.now(task.id), "cancelled", State.CANCELLED, None, "person"))
+    floor.later()
+    assert floor.side.count("GET look") == 1
+    assert (floor.side.count("POST cancel"), theirs.status) == (0, "in_progress")
+
+
 def test_with_nothing_but_others_batches_it_is_voided(floor: Floor) -> None:
     """I7: a lost request whose only look-alike turns out to be another's was not made."""
     tasks = floor.submit(*texts(3))
@@ -615,6 +628,17 @@ def test_without_money_for_the_strong_model_a_person_looks(ground: Ground) -> No
     floor.later()
     assert floor.states(tasks) == [State.QUEUED, State.AWAITING_APPROVAL] * 2
     assert [t.plan.risk for t in map(floor.now, [tasks[1].id, tasks[3].id]) if t.plan] == [Risk.HIGH] * 2
+    assert floor.money()[1] == 0
+
+
+def test_a_strong_batch_that_is_refused_leaves_nobody_parked(ground: Ground) -> None:
+    """I9: what had been parked on it already is decided by what the small model said, and a person looks."""
+    floor = Floor(ground, BatchSide(ground.now, doubtful), strong=STRONG)
+    tasks = sent(floor, 4)
+    floor.side.end()
+    floor.side.refuse["POST create"] = refusal(429)
+    floor.later()
+    assert floor.states(tasks) == [State.QUEUED, State.AWAITING_APPROVAL] * 2
     assert floor.money()[1] == 0
 
 

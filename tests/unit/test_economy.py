@@ -35,7 +35,7 @@ from common.core.after_analysis import BATCH_LASTS
 from common.core.task import State
 from common.wiring import Container
 from functions.analyze.economy import Economy
-from tests.batch_side import KEY, BatchSide
+from tests.batch_side import KEY, BatchSide, reading
 from tests.contract.in_memory import over_memory
 from tests.economy_floor import SMALL, STRONG, Floor, Silent
 from tests.unit.desk import Desk, desk
@@ -320,6 +320,22 @@ def test_those_that_wait_for_an_equal_one_are_read_directly_if_it_brings_nothing
     floor.later()
     assert floor.states(tasks) == [State.RECEIVED] * 3
     assert {floor.now(task.id).economy for task in tasks} == {False}
+
+
+def test_those_that_wait_for_an_equal_one_go_with_it_to_the_strong_model() -> None:
+    """The small model is unsure of the one that was asked about: the others wait on, for the second answer."""
+    floor = remembering(on_memory(STRONG))
+    floor.side.says = lambda _, model: reading(confidence=0.95 if model == STRONG else 0.1)
+    tasks = floor.submit(*["fetch https://a.example/x"] * 3)
+    floor.replica().run()
+    floor.side.end()
+    floor.later()
+    assert floor.states(tasks) == [State.ANALYZING] * 3
+    assert {floor.now(task.id).batch for task in tasks} == {floor.now(tasks[0].id).batch}
+    floor.side.end()
+    floor.later()
+    assert floor.states(tasks) == [State.QUEUED] * 3
+    assert floor.side.count("POST create") == 2
 
 
 def test_an_installation_has_batches_where_its_provider_has() -> None:
