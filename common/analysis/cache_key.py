@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from common.analysis.short_texts import remembered
 from common.core.policy import Policy
 from common.core.task import Json
 from common.ports import Question
@@ -70,6 +71,7 @@ def catalogue_hash(schemas: Mapping[str, Mapping[str, Json]]) -> str:
     return hashlib.sha256(_exact(schemas)).hexdigest()
 
 
+@remembered
 def normalised(text: str) -> str:
     """NFC, without blanks around it, a run of blanks within as one. Case, digits and punctuation stay.
 
@@ -81,6 +83,7 @@ def normalised(text: str) -> str:
     return _AROUND_LINE_END.sub("\n", _BLANKS.sub(" ", text))
 
 
+@remembered
 def speaks_of_time(text: str) -> bool:
     """Whether it may mean something else at another time."""
     folded = text.casefold()

@@ -14,6 +14,7 @@ from typing import Final
 
 from common.analysis.history import why_failed
 from common.analysis.secret_words import looks_secret
+from common.analysis.short_texts import remembered
 from common.core.json_limits import REF
 from common.core.task import Json, Step
 from common.ports import Answer, Question
@@ -42,7 +43,10 @@ def may_share(question: Question) -> bool:
     task = question.task
     if task.plan is not None or why_failed(task) is not None or not task.request.text:
         return False
-    return not looks_secret(task.request.text)
+    return not _holds_secret(task.request.text)
+
+
+_holds_secret: Final = remembered(looks_secret)
 
 
 def why_not_kept(text: str, names: AbstractSet[str], answer: Answer) -> str | None:

@@ -45,6 +45,11 @@ def read(sentence: Sentence, known: Known) -> tuple[str, tuple[Step, ...]] | Non
     return next(iter(found.items())) if len(found) == 1 else None
 
 
+def may_read(sentence: Sentence) -> bool:
+    """Whether any pattern fits, whatever the settings and the time; if not, `read` finds nothing."""
+    return any(patterns.compiled(p).fullmatch(sentence.words) for recipe in RECIPES for p in recipe.sentences)
+
+
 def nearest(text: str) -> Recipe:
     """The recipe whose telling words occur most in a text; of several the first, of none `fetch`."""
     return max(RECIPES, key=lambda recipe: len(recipe.near.findall(text)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from common.analysis.history import kept_steps
-from common.analysis.recipes import RECIPES, Known, nearest, read
+from common.analysis.recipes import RECIPES, Known, may_read, nearest, read
 from common.analysis.sentence import Sentence, sentence_of
+from common.analysis.short_texts import remembered
 from common.core.task import Failure, Step, Task
 from common.i18n import t
 from common.ports import Answer, NotAnswered, Question
@@ -60,10 +60,14 @@ def _not_read(task: Task) -> NotAnswered:
     return NotAnswered(failure=Failure(code="no_recipe", detail=name))
 
 
-_seen: Final = lru_cache(maxsize=1024)(sentence_of)  # what is handed in is mostly what was handed in before
+@remembered
+def _seen(text: str) -> Sentence | None:
+    sentence = sentence_of(text)
+    return sentence if sentence is not None and may_read(sentence) else None
 
 
 def _taken_apart(text: str) -> Sentence | None:
+    """The sentence that some recipe may read; None: surely none does."""
     sentence = _seen(text)
     # JSON in it becomes part of a plan, and no two plans share a value that could be changed
     return sentence_of(text) if sentence is not None and sentence.bodies else sentence

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from common.core.policy import Policy, destination
-from common.core.task import Failure, State, Task
+from common.core.task import Failure, Plan, State, Task
 from common.ports import Answer, NewTask, Question
 from common.telemetry import code_of, note
 from common.wiring import Container
@@ -30,9 +29,19 @@ def recalled(tasks: Sequence[NewTask], wired: Container, policy: Policy, now: da
         note("recall_failed", logging.ERROR, error=code_of(exc))
         return tuple(tasks)
     decided = list(tasks)
+    plans: dict[tuple[int, str | None], Plan | Failure] = {}
     for (place, task), answer in zip(unread, found, strict=True):
-        if answer is not None:
-            decided[place] = _decided(tasks[place], task, answer, wired, policy, now)
+        if answer is None:
+            continue
+        # Of one request, under one policy and at one moment, policy says the same of the same text and answer.
+        alike = (id(answer), task.request.text)
+        plan = plans.get(alike)
+        if plan is None or task.request.inputs:
+            plan = plan_for(task, answer, policy, wired.catalogue, now)
+            if not task.request.inputs:
+                plans[alike] = plan
+        if isinstance(plan, Plan):  # what cannot be used is left to the analysis, which says why
+            decided[place] = _decided(tasks[place], task, answer, plan)
     return tuple(decided)
 
 
@@ -48,17 +57,19 @@ def as_task(new: NewTask) -> Task:
     )
 
 
-def _decided(new: NewTask, task: Task, answer: Answer, wired: Container, policy: Policy, now: datetime) -> NewTask:
-    """With the plan that policy makes of an answer. One that cannot be used is left to the analysis, which says why."""
-    plan = plan_for(task, answer, policy, wired.catalogue, now)
-    if isinstance(plan, Failure):
-        return new
+def _decided(new: NewTask, task: Task, answer: Answer, plan: Plan) -> NewTask:
+    """With its plan, where policy puts it."""
     target, ask = destination(task, plan)
-    return replace(
-        new,
+    priority = new.priority if new.request.priority_given or answer.priority is None else answer.priority
+    return NewTask(
+        id=new.id,
+        workspace=new.workspace,
+        request=new.request,
+        priority=priority,
         target=target,
-        ask=ask,
-        plan=plan,
+        actor=new.actor,
         kind=answer.kind,
-        priority=new.priority if new.request.priority_given or answer.priority is None else answer.priority,
+        economy=new.economy,
+        plan=plan,
+        ask=ask,
     )
