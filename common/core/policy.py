@@ -6,7 +6,7 @@ Floors themselves are computed by the actions from their arguments; here they ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -112,6 +112,13 @@ def decide(
         reasons=tuple(sorted(reasons, key=lambda r: -r.floor.rank)),
         needs_approval=risk.rank > policy.autorun.rank or any(r.asks for r in reasons),
     )
+
+
+def asks_for_more(verdict: Assessment, step: Step) -> Assessment:
+    """The same, of a plan for whose step the money that was allowed is not enough: what it may cost, a person says."""
+    asks = Reason(rule="cost_cap", step=step.id, floor=Risk.LOW, asks=True)
+    others = tuple(reason for reason in verdict.reasons if reason.rule != asks.rule)
+    return replace(verdict, reasons=(*others, asks), needs_approval=True)
 
 
 def planned(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,8 +9,8 @@ from common import api
 from common.core.after_step import is_last
 from common.core.errors import Conflict, EffectUndecided, FieldError, IllegalTransition, Invalid
 from common.core.lifecycle import Ask, Detail, Ended, Transition, move
-from common.core.policy import ask_for, planned
-from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, Reason, Risk, State, Step, Task
+from common.core.policy import ask_for, asks_for_more, planned
+from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, State, Step, Task
 from common.ports import Principal, wakes_of
 from common.views import task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
@@ -117,9 +116,7 @@ def _again(wired: Container, task: Task, plan: Plan) -> tuple[State, Plan | None
     verdict = wired.catalogue.assess_resolved(task, step, step, policy)
     dearer = task.failure is not None and task.failure.code == "cost_cap"
     if dearer:
-        asks = Reason(rule="cost_cap", step=step.id, floor=Risk.LOW, asks=True)
-        others = tuple(reason for reason in verdict.reasons if reason.rule != asks.rule)
-        verdict = replace(verdict, reasons=(*others, asks), needs_approval=True)
+        verdict = asks_for_more(verdict, step)
     if not verdict.needs_approval:
         return State.QUEUED, None, None
     approval = wired.approvals.open(task.workspace, task.id)
