@@ -186,7 +186,10 @@ class Packs:
             shares = shares_of(said.cost, len(questions))
             return _Said([replace(said.as_not_answered(), cost=share) for share in shares])
         reading = Reading(catalogue=self._catalogue, now=now, source=self._source.name, secret=self._source.secret())
-        return _Said(read_pack(said, nonces, questions, reading), said.call)
+        items = read_pack(said, nonces, questions, reading)
+        if reason == "cache_check":
+            items = [item if isinstance(item, BadItem) else replace(item, call=said.call) for item in items]
+        return _Said(items, said.call)
 
 
 def _is_reading(said: Answer | NotAnswered) -> bool:

@@ -8,7 +8,7 @@ requester's own words and under the settings of the moment (I10).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from common.analysis.shelf import Shelf
 from common.core.errors import Unavailable
 from common.core.task import Failure, State
 from common.ports import Analyzer, Answer, Asking, Flight, Learned, NotAnswered, Question, Remembered, Use
-from common.telemetry import metrics, note
+from common.telemetry import code_of, metrics, note
 
 SOONEST: Final = timedelta(seconds=1)
 LATEST: Final = timedelta(seconds=10)
@@ -44,12 +44,28 @@ class _Round:
 class Cached:
     """An Analyzer around another. Thread-safe."""
 
-    def __init__(self, inner: Analyzer, shelf: Shelf, catalogue: Catalogue, checks: float = 0.0) -> None:
-        """`inner`: whoever is asked and paid. `checks`: the share of hits that is asked again."""
+    def __init__(
+        self,
+        inner: Analyzer,
+        shelf: Shelf,
+        catalogue: Catalogue,
+        checks: float = 0.0,
+        differed: Callable[[UUID, int], None] = lambda _, __: None,
+    ) -> None:
+        """Wire it.
+
+        Args:
+            inner: whoever is asked and paid.
+            shelf: what is remembered.
+            catalogue: what two readings are compared by.
+            checks: the share of hits that is asked again.
+            differed: tells the ledger of a call that asked again how many of its tasks were answered otherwise.
+        """
         self._inner = inner
         self._shelf = shelf
         self._catalogue = catalogue
         self._checks = checks
+        self._differed = differed
 
     @property
     def has_model(self) -> bool:
@@ -209,6 +225,7 @@ class Cached:
             said = self._inner.analyze(again)
         except Unavailable as exc:
             said = [NotAnswered(failure=Failure(code=exc.code))] * len(again)
+        wrong: dict[UUID | None, int] = {}
         for (place, (key, hit)), question, fresh in zip(round_.check.items(), again, said, strict=True):
             if isinstance(fresh, NotAnswered) and fresh.failure.code != "needs_person":
                 round_.said[place] = replace(hit, cost=fresh.cost)
@@ -222,6 +239,16 @@ class Cached:
             if differs:
                 note("cache_disagrees", logging.WARNING, key=key, task=str(question.task.id))
                 self._shelf.drop(round_.workspace, key)
+                wrong[fresh.call] = wrong.get(fresh.call, 0) + 1
+        self._told(wrong)
+
+    def _told(self, wrong: Mapping[UUID | None, int]) -> None:
+        for call, tasks in wrong.items():
+            if call is not None:
+                try:
+                    self._differed(call, tasks)
+                except Unavailable as exc:
+                    note("cache_not_kept", logging.WARNING, error=code_of(exc))
 
     def _to_check(self, question: Question) -> bool:
         """A preview is never asked again: it is for somebody who only looks."""

@@ -128,4 +128,4 @@ def chain_over(
         shelf.close()
         close_asking()
 
-    return Chain(Rules(now), Cached(cascade, shelf, catalogue, settings.cache_checks), writer, close)
+    return Chain(Rules(now), Cached(cascade, shelf, catalogue, settings.cache_checks, budget.differed), writer, close)

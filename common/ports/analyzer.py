@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
+from uuid import UUID
 
 from common.core.policy import Policy
 from common.core.task import Failure, Risk, Step, Task
@@ -35,6 +36,7 @@ class Answer:
     cost: int = 0  # nanodollars: this task's share of every call that read it
     escalated: str | None = None  # why a stronger model read it: "confidence", "stakes", "failed_before"
     provisional: bool = False  # a stronger reading was wanted and could not be had: never cached
+    call: UUID | None = None  # of a question that was asked again as a check: its row in the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class NotAnswered:
     waiting_for: str | None = None  # "budget", "provider"
     confidence: float | None = None  # of a model that says that a person is needed
     cost: int = 0
+    call: UUID | None = None  # of a question that was asked again as a check: its row in the ledger
 
 
 class Analyzer(Protocol):

@@ -20,13 +20,17 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from common.adapters.postgres.costs import PostgresCosts
 from common.adapters.redis.answers import LABEL, LARGEST, PREFIX, SECONDS, SLACK, NoFront, RedisAnswers
+from common.analysis import choose
+from common.analysis.shelf import Memory
 from common.config import Settings
-from common.core.task import Json, State
-from common.ports import Learned
+from common.core.task import Json, Risk, State, Task
+from common.ports import Answer, Learned, Question
 from common.telemetry import metrics
 from common.wiring import Container, bootstrap
 from tests.contract.ground import Ground
+from tests.metered.knowledge import Knowledge, Known
 from tests.metered.server import Metered
 from tests.postgres import Place
 from tests.unit.desk import over
@@ -252,6 +256,7 @@ class Product:
     client: TestClient
     fake: Metered
     environment: dict[str, str]
+    place: Place
 
     def submit(self, count: int = 1, text: str = TEXT, **request: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any field of a task
         """Hand in equal tasks."""
@@ -312,7 +317,7 @@ def product(postgres_database: Place, postgres_ground: Ground, valkey: Valkey, s
         container = bootstrap(settings)
         stack.callback(container.close)
         client = stack.enter_context(TestClient(over("analyze", container, stack)))
-        yield Product(ground, container, client, fake, environment)
+        yield Product(ground, container, client, fake, environment, postgres_database)
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -405,6 +410,33 @@ def test_a_forged_plan_reaches_no_task(product: Product, valkey: Valkey) -> None
     [task] = product.submit()  # the analysis has put the right one back
     assert task["plan"]["steps"][0]["args"]["url"] == "https://api.example.com/prices"
     assert product.calls == 1
+
+
+def test_a_check_that_disagrees_is_in_the_ledger_and_drops_the_answer(product: Product) -> None:
+    """Asked again and answered otherwise: the task has the higher risk, the month says so, nobody is served by it."""
+    [first] = product.submit()
+    product.read()
+    made = product.container
+    settings = made.settings.model_copy(update={"cache_checks": 1.0})
+    memory = Memory(answers=made.answers, front=made.front, worker="checks")
+    checking = choose(settings, made.budget, made.catalogue, memory=memory)
+    [task] = product.ground.queue.get(product.ground.home, [UUID(first["id"])])
+    fresh = Task(id=task.id, workspace=task.workspace, state=State.ANALYZING, request=task.request)
+    question = Question(task=fresh, policy=made.workspace.policy(product.ground.home))
+    [agreed] = checking.analyze([question])
+    assert isinstance(agreed, Answer)
+    assert (agreed.source, agreed.risk) == ("claude", Risk.LOW)
+    product.fake.account.says = Knowledge(
+        {TEXT: Known(kind="other", summary="", steps=(("a", "value", {"value": 1}),))}
+    ).says
+    [differs] = checking.analyze([question])
+    checking.close()
+    assert isinstance(differs, Answer)
+    assert differs.risk is Risk.HIGH
+    sums = PostgresCosts(product.place.app).month(product.ground.home).whys["analysis", "cache_check"]
+    assert (sums.tasks, sums.disagreements) == (2, 1)
+    assert made.answers.listed(product.ground.home, 10) == []
+    assert product.submit()[0]["state"] == "received"
 
 
 def test_a_recipe_is_read_at_intake(product: Product) -> None:

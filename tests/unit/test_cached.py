@@ -28,6 +28,7 @@ from common.ports import Answer, NotAnswered, Question, Remembered, Use
 from common.telemetry import metrics
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CALL = UUID(int=77)
 _ids = itertools.count(1)
 
 Says = Callable[[Question], Answer | NotAnswered]
@@ -75,6 +76,7 @@ class Ground:
         self.answers = MemoryAnswers(self.store)
         self.front = MemoryFront()
         self.model = Model()
+        self.wrong: list[tuple[UUID, int]] = []  # what the ledger was told
 
     def process(self, name: str = "a", checks: float = 0.0, model: Model | None = None, **key: Any) -> Cached:  # noqa: ANN401 - parts of the key
         """A process's analyzer."""
@@ -82,7 +84,7 @@ class Ground:
         parts = {"models": ("small", "strong"), "prompt_version": "analysis.2", **key}
         memory = Memory(answers=self.answers, front=self.front, worker=name)
         shelf = Shelf(memory, catalogue, lambda: self.time, **parts)
-        return Cached(model or self.model, shelf, catalogue, checks)
+        return Cached(model or self.model, shelf, catalogue, checks, lambda *wrong: self.wrong.append(wrong))
 
     def asks(self, text: str = "fetch https://example.com/", **other: Any) -> Question:  # noqa: ANN401 - any field of a request
         """A question of a new task."""
@@ -335,9 +337,11 @@ def test_a_disagreement_drops_the_answer_and_is_an_alarm(
 ) -> None:
     """I5: of two readings the higher risk counts; the answer serves nobody any more, on neither side."""
     ground.process().analyze([ground.asks()])
+    other = replace(other, call=CALL)
     ground.model.says = lambda _: other
     process = ground.process(checks=1.0)
     [said] = process.analyze([ground.asks()])
+    assert ground.wrong == [(CALL, 1)]
     if isinstance(other, Answer):
         assert isinstance(said, Answer)
         assert said.steps == other.steps
