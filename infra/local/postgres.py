@@ -39,7 +39,7 @@ SETTINGS: Final = {
     # Five functions with their pools, the connector, and a person with psql.
     "max_connections": "100",
     # The hot rows of a queue are few, and the system's cache has the rest; a laptop wants its memory.
-    "shared_buffers": "64MB",
+    "shared_buffers": "48MB",
     # Fewer checkpoints, and so fewer full pages, under load.
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
