@@ -72,47 +72,32 @@ class Cascade:
         """See Analyzer. Whatever is to be read again of these questions shares calls, like the first readings."""
         if not questions:
             return []
-        again = [self._tiers.strong != "" and has_failed(question.task) for question in questions]
-        first = self._small([q for q, strong in zip(questions, again, strict=True) if not strong], questions[0].reason)
-        small: list[Answer | NotAnswered | None] = [None if strong else first.pop(0) for strong in again]
-        saving = self._tiers.strong != "" and self._saving(questions[0].task.workspace)
+        tiers = self._tiers
+        # Looked at before anything is paid: where the database does not answer, no reading is lost with it.
+        saving = tiers.strong != "" and self._saving(questions[0].task.workspace)
+        fresh = [place for place, q in enumerate(questions) if not (tiers.strong and has_failed(q.task))]
+        small = self._ask(questions, fresh, tiers.small, questions[0].reason)
         why = [
-            why_stronger(question, said, self._catalogue, self._tiers, saving=saving)
-            for question, said in zip(questions, small, strict=True)
+            why_stronger(question, small.get(place), self._catalogue, tiers, saving=saving)
+            for place, question in enumerate(questions)
         ]
-        strong = self._strong(questions, why)
+        again = [place for place, reason in enumerate(why) if reason is not None]
+        # A shared call has the gravest of its tasks' reasons.
+        gravest = next((reason for reason in GRAVEST if reason in why), "confidence")
+        strong = self._ask(questions, again, tiers.strong, gravest)
+        unread = [place for place, said in strong.items() if place not in small and _was_not_had(said)]
+        small |= self._ask(questions, unread, tiers.small, "failed_before")
         return [
-            settled(self._both(*read), self._tiers.escalate_below, saving=saving)
-            for read in zip(questions, small, strong, why, strict=True)
+            settled(_of_both(small.get(place), strong.get(place), why[place]), tiers.escalate_below, saving=saving)
+            for place in range(len(questions))
         ]
 
-    def _small(self, questions: Sequence[Question], reason: str) -> list[Answer | NotAnswered]:
-        return self._packs.ask(questions, self._tiers.small, reason) if questions else []
-
-    def _strong(self, questions: Sequence[Question], why: Sequence[Why | None]) -> list[Answer | NotAnswered | None]:
-        """What the strong model says of those that have a reason; a shared call has the gravest of its tasks'."""
-        places = [place for place, reason in enumerate(why) if reason is not None]
-        if not places:
-            return [None] * len(questions)
-        gravest = next(reason for reason in GRAVEST if reason in why)
-        said = self._packs.ask([questions[place] for place in places], self._tiers.strong, gravest)
-        found: dict[int, Answer | NotAnswered] = dict(zip(places, said, strict=True))
-        return [found.get(place) for place in range(len(questions))]
-
-    def _both(
-        self,
-        question: Question,
-        small: Answer | NotAnswered | None,
-        strong: Answer | NotAnswered | None,
-        why: Why | None,
-    ) -> Answer | NotAnswered:
-        if small is None:
-            if strong is None:
-                raise AssertionError("nobody was asked")
-            if isinstance(strong, Answer) or strong.failure.code not in NOT_HAD:
-                return strong if isinstance(strong, NotAnswered) else replace(strong, escalated=why)
-            [small] = self._small([question], "failed_before")
-        return small if strong is None else joined(small, strong, why)
+    def _ask(
+        self, questions: Sequence[Question], places: Sequence[int], model: str, reason: str
+    ) -> dict[int, Answer | NotAnswered]:
+        """What a model says of some of them, by their places."""
+        said = self._packs.ask([questions[place] for place in places], model, reason) if places else []
+        return dict(zip(places, said, strict=True))
 
 
 def has_failed(task: Task) -> bool:
@@ -176,6 +161,20 @@ def settled(said: Answer | NotAnswered, below: float, *, saving: bool = False) -
         return said
     wanted = saving and said.escalated is None
     return replace(said, risk=highest(said.risk or Risk.LOW, Risk.HIGH), provisional=said.provisional or wanted)
+
+
+def _was_not_had(said: Answer | NotAnswered) -> bool:
+    return isinstance(said, NotAnswered) and said.failure.code in NOT_HAD
+
+
+def _of_both(
+    small: Answer | NotAnswered | None, strong: Answer | NotAnswered | None, why: Why | None
+) -> Answer | NotAnswered:
+    if small is not None:
+        return small if strong is None else joined(small, strong, why)
+    if strong is None:
+        raise AssertionError("each is asked about once at least")
+    return replace(strong, escalated=why) if isinstance(strong, Answer) else strong
 
 
 def _stakes(question: Question, said: Answer, catalogue: Catalogue) -> Risk:

@@ -160,6 +160,14 @@ def test_a_failed_plan_that_only_the_small_model_can_be_paid_for() -> None:
     assert (said.risk, said.provisional) == (Risk.HIGH, True)
 
 
+def test_failed_plans_share_the_small_models_call_as_well() -> None:
+    """They are not asked about one by one because the strong one could not be had."""
+    provider = two(says(steps=step(id="again")), says(), budget_usd=0.03)
+    asked = [Question(task=failed().task.model_copy(update={"id": UUID(int=n)}), policy=POLICY) for n in (7, 8, 9)]
+    assert all(answered(said).provisional for said in provider.read_all(*asked))
+    assert provider.calls == [(SMALL, "failed_before", 3)]
+
+
 def test_a_failed_plan_waits_for_a_provider_that_is_down() -> None:
     """The small model is behind the same door."""
     provider = two(says(), fault(529, "overloaded_error", retry_after="9"))
@@ -199,6 +207,13 @@ def test_what_its_last_reader_is_unsure_of_never_runs_by_itself() -> None:
     assert (both.risk, both.escalated) == (Risk.HIGH, "confidence")
     sure = answered(two(says(confidence=0.1), says(), strong_model="", escalate_below=0.0).read(question()))
     assert sure.risk is Risk.LOW
+
+
+def test_a_model_is_not_stronger_than_itself() -> None:
+    """Who sets both to the same pays for one."""
+    provider = two(says(confidence=0.1), says(), strong_model=SMALL)
+    provider.read(question())
+    assert provider.calls == [(SMALL, "first", 1)]
 
 
 def test_why_stronger_is_decided_without_asking_anybody() -> None:
