@@ -117,8 +117,8 @@ class ClaudeClient:
         return fault_of(exc)
 
 
-def parameters(call: Call) -> MessageCreateParamsNonStreaming:
-    """The body of the request, the same alone and in a batch. UnusableSchemaError."""
+def parameters(call: Call, *, keep: bool = True) -> MessageCreateParamsNonStreaming:
+    """The body of the request. `keep`: the system text is to be cached, for an hour. UnusableSchemaError."""
     import anthropic  # noqa: PLC0415 - see the module
 
     body: MessageCreateParamsNonStreaming = {
@@ -127,9 +127,9 @@ def parameters(call: Call) -> MessageCreateParamsNonStreaming:
         "messages": [{"role": "user", "content": call.content}],
     }
     if call.system:
-        system: TextBlockParam = {
-            "type": "text", "text": call.system, "cache_control": {"type": "ephemeral", "ttl": "1h"}
-        }  # fmt: skip
+        system: TextBlockParam = {"type": "text", "text": call.system}
+        if keep:
+            system["cache_control"] = {"type": "ephemeral", "ttl": "1h"}
         body["system"] = [system]
     thinking = _thinking(call.model)
     if thinking is not None:

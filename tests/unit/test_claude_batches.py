@@ -59,14 +59,22 @@ def results(side: BatchSide, *lines: object) -> list[Result]:
 
 
 def test_a_batch_is_sent_once_with_our_ids_and_the_bodies_of_direct_calls(side: BatchSide) -> None:
-    """The same prompt, schema and cached system block as alone."""
+    """The same prompt, schema and system block as alone."""
     name = made(side)
     first, second = side.batches[name].requests
     assert (first["custom_id"], second["custom_id"]) == ("c_0", "c_1")
     assert first["params"] == second["params"]
     assert set(first["params"]) == {"model", "max_tokens", "messages", "system", "thinking", "output_config"}
-    assert first["params"]["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
     assert side.seen == ["POST create"]
+
+
+@pytest.mark.parametrize(("requests", "kept"), [(1, False), (2, False), (3, True)])
+def test_a_system_text_is_cached_where_others_may_read_it(side: BatchSide, requests: int, *, kept: bool) -> None:
+    """Writing it costs double: of two requests no more than one can gain by it."""
+    name = side.batches_for().create([(f"c_{n}", CALL) for n in range(requests)])
+    assert isinstance(name, str)
+    marks = {"cache_control" in request["params"]["system"][0] for request in side.batches[name].requests}
+    assert marks == {kept}
 
 
 @pytest.mark.parametrize(
