@@ -83,12 +83,13 @@ def test_what_passes_is_waited_for_by_name(
     assert task.failure.code == code
     assert task.next_check_at is not None
     wait = task.next_check_at - datetime.now(UTC)
-    assert timedelta(seconds=seconds - 10) < wait <= timedelta(seconds=seconds)
+    # a pack that failed comes back together, a quarter later at most: many that were refused at once do not all return
+    assert timedelta(seconds=seconds - 10) < wait <= timedelta(seconds=seconds * 1.25)
     assert len(paid.calls) == 1
     if fault.kind == "slow":  # the model goes on without us, and bills
         _until_billed(paid)
     assert_books(paid, books)
-    paid.desk.elapse(timedelta(seconds=seconds))
+    paid.desk.elapse(timedelta(seconds=seconds * 1.25))
     paid.desk.wake("analyze")
     assert paid.row(task.id).state is State.QUEUED
     paid.assert_books_hold()
