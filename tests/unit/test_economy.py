@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from tests.contract.in_memory import over_memory
 from tests.economy_floor import SMALL, STRONG, Floor, Silent
 from tests.unit.desk import Desk, desk
 
+PATIENTLY = 60.0  # seconds: the SDK is imported meanwhile, on a machine that has other things to do
 TEXT = "fetch https://a.example/x and say what it says"
 
 
@@ -68,7 +68,7 @@ class Office:
         self.economy._began = float("-inf")
         self.desk.wake("analyze")
         if self.economy._work is not None:
-            self.economy._work.result(10)
+            self.economy._work.result(PATIENTLY)
 
     def row(self, task: UUID) -> TaskRow:
         """As it is stored."""
@@ -171,17 +171,16 @@ def test_nobody_who_waits_for_an_answer_waits_for_a_batch() -> None:
     """A wake returns while a batch is being sent, and what is read at once is read meanwhile."""
     with office() as here:
         let_go = threading.Event()
-        here.side.before = lambda _: cast(None, let_go.wait(10))
+        here.side.before = lambda _: cast(None, let_go.wait(PATIENTLY))
         here.submit(TEXT)
-        began = time.monotonic()
         here.desk.wake("analyze")
         urgent = here.desk.clients["analyze"].post("/api/v1/tasks", json={"text": TEXT}, headers=here.operator)
         here.desk.wake("analyze")
         assert here.row(UUID(urgent.json()["id"])).state is State.MANUAL
-        assert time.monotonic() - began < 5
-        let_go.set()
         assert here.economy._work is not None
-        here.economy._work.result(10)
+        assert not here.economy._work.done()
+        let_go.set()
+        here.economy._work.result(PATIENTLY)
 
 
 def on_memory(strong: str = "") -> Floor:
