@@ -1,4 +1,4 @@
-"""What `./aiw bench claude` measures with: tasks that are what they are said to be, and a table that says the figures."""
+"""What `./aiw bench claude` measures with: tasks that are as described, and a table that says the figures."""
 
 from __future__ import annotations
 
