@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     tz: str = "UTC"
     self_approval: bool = True
 
-    # the model
+    # the model; each default's reason is in ARCHITECTURE.md's table of defaults
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     cache_checks: float = Field(default=0.01, ge=0, le=1)  # share of cache hits that are asked again
     escalate_below: float = Field(default=0.6, ge=0, le=1)  # confidence under which the strong model reads again
 
-    # limits; each default's reason is in ARCHITECTURE.md's table of defaults
+    # limits; reasons as above
     lease_seconds: int = Field(default=60, ge=10, le=900)  # a dead worker's task waits this long
     claim_tasks: int = Field(default=100, ge=1, le=1000)
     effect_threads: int = Field(default=32, ge=1, le=256)
