@@ -36,7 +36,7 @@ def _rule(
 
 
 RULES: Final = (
-    _rule("submitted", {None}, {R, Q, AW}, "intake; with a typed plan the policy decided in the same statement"),
+    _rule("submitted", {None}, {R, Q, AW}, "intake; with a typed or known plan policy decides in the same statement"),
     _rule("analysis_started", {R}, {AN}, "claimed by analyze"),
     _rule("deferred", {R, AN}, {R}, "no budget, rate limit, provider down or paused: later, by name"),
     _rule("batched", {AN}, {AN}, "parked on a provider's batch, without a lease"),
