@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import pytest
 
-from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.rows import AttemptRow, BudgetEntry, TaskRow
@@ -19,7 +18,7 @@ from common.core.lifecycle import NextStep, Transition
 from common.core.policy import Assessment, Policy
 from common.core.task import Effect, State, Step
 from common.ports import Begin, Begun, NotBegun, Refusal
-from tests.simulator.world import World
+from tests.simulator.world import Actions, World
 
 
 class GuardWithoutLease(MemoryQueue):
@@ -164,7 +163,7 @@ class BudgetWithoutCondition(MemoryBudget):
         return True
 
 
-class AllIdempotent(Catalogue):
+class AllIdempotent(Actions):
     """Every effect is taken for one that may be repeated."""
 
     def effect(self, step: Step, policy: Policy) -> Effect:
@@ -173,7 +172,7 @@ class AllIdempotent(Catalogue):
         return Effect.IDEMPOTENT if effect is Effect.NON_IDEMPOTENT else effect
 
 
-class RiskForgotten(Catalogue):
+class RiskForgotten(Actions):
     """A new plan is assessed as if there had been none before it, and the model had said nothing."""
 
     def assess(self, steps: Any, request: Any, policy: Policy, **known: Any) -> Assessment:  # noqa: ANN401 - as it is there

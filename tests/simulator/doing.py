@@ -12,34 +12,41 @@ from common.core.digest import approval_digest
 from common.core.lifecycle import Detail, move as moved
 from common.core.task import LEASED, TERMINAL, Json, Plan, State
 from common.ports import Submission, TaskRecord
+from functions.analyze.recalled import recalled
 from functions.analyze.submit import new_task, sender
 from functions.approve import approvals, manual
-from tests.simulator.asked import REQUESTS, named
+from tests.simulator.asked import REQUESTS, named, timed
+from tests.simulator.doing_paid import PAID_MOVES
 from tests.simulator.moves import Move
-from tests.simulator.oracle import Grant, Violation
+from tests.simulator.oracle import Grant
+from tests.simulator.violation import Violation
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
 DAY: Final = timedelta(hours=24)
-TASKS_MOST: Final = 4
+TASKS_MOST: Final = 5
+SO_MANY: Final = (1, 3, 2)
+WHO: Final = ((0, 0), (0, 0), (0, 1), (0, 0), (1, 0), (0, 0), (1, 0))  # whose workspace, by which way
 RESEND_WITHIN: Final = 5 * 86_400  # seconds: an Idempotency-Key is kept for 7 days
 AUTORUN: Final = ("low", "medium", "low", "high")
 
 
 def submit(world: World, move: Move) -> None:
-    """A person or a program asks for something."""
-    if len(world.ids) >= TASKS_MOST:
+    """A person or a program asks for something, or for the same several times at once."""
+    room = TASKS_MOST - len(world.ids)
+    if room <= 0:
         return
-    given = REQUESTS[move.pick % len(REQUESTS)]
-    if move.pick % 5 == 0:
-        given = given.model_copy(update={"deadline": world.time.now() + timedelta(minutes=20)})
-    elif move.pick % 5 == 1:
-        given = given.model_copy(update={"not_before": world.time.now() + timedelta(minutes=3)})
-    policy = world.workspace.policy(world.home)
-    new = named(new_task(given, sender(world.wired, world.who, "en", policy), "#"))
+    given = timed(world, REQUESTS[move.pick % len(REQUESTS)], move.pick)
+    home, way = WHO[move.pick % len(WHO)]
+    who = world.people[home][way]
+    policy = world.workspace.policy(who.workspace)
+    sent = sender(world.wired, who, "en", policy)
+    count = 1 if given.plan is not None else min(room, SO_MANY[move.pick % len(SO_MANY)])
+    tasks = tuple(named(new_task(given, sent, "#")) for _ in range(count))
     key = f"k{len(world.ids)}"
-    world.add(Submission(token_sha256=world.who.token_sha256, tasks=(new,), key=key, body_sha256=key))
+    tasks = recalled(tasks, world.wired, policy, sent.now)
+    world.add(Submission(token_sha256=who.token_sha256, tasks=tasks, key=key, body_sha256=key))
 
 
 def resubmit(world: World, _: Move) -> None:
@@ -65,8 +72,8 @@ def analyze(world: World, move: Move) -> None:
     """Another reads what was received."""
     with world.worker(move.pick) as number:
         if number is not None:
-            world.model.moods = list(move.moods)
-            world.analyst(number).turn()
+            world.provider.moods = list(move.moods)
+            world.reader(number).analyst.turn()
 
 
 def drain(world: World, move: Move) -> None:
@@ -77,7 +84,7 @@ def drain(world: World, move: Move) -> None:
     world.draining = True
     with world.worker(move.pick) as number:
         if number is not None:
-            world.analyst(number).turn()
+            world.reader(number).analyst.turn()
     world.draining = False
 
 
@@ -115,7 +122,8 @@ def _looked_at(world: World, move: Move, *states: State) -> TaskRecord | None:
     fitting = [task for task in world.ids if world.store.tasks[task].state in states]
     if not fitting:
         return None
-    record = world.reads.task(world.home, fitting[move.pick % len(fitting)])
+    task = fitting[move.pick % len(fitting)]
+    record = world.reads.task(world.store.tasks[task].workspace, task)
     world.point()
     return record
 
@@ -124,8 +132,8 @@ def _decide(world: World, move: Move, verdict: Callable[..., object]) -> TaskRec
     seen = _looked_at(world, move, State.AWAITING_APPROVAL)
     if seen is None or seen.task.plan is None:
         return None
-    body = api.Decision(digest=approval_digest(world.home, seen.task.id, seen.task.plan))
-    verdict(seen.task.id, body, world.wired, world.who, "en")
+    body = api.Decision(digest=approval_digest(seen.task.workspace, seen.task.id, seen.task.plan))
+    verdict(seen.task.id, body, world.wired, world.whose(seen.task.workspace), "en")
     return seen
 
 
@@ -151,10 +159,10 @@ def cancel(world: World, move: Move) -> None:
     if seen is None:
         return
     task = seen.task
-    if task.state in LEASED:
-        world.queue.request_cancel(world.home, task.id, None, f"person:{world.person}")
+    actor = f"person:{world.whose(task.workspace).person}"
+    if task.state in LEASED and task.batch is None:
+        world.queue.request_cancel(task.workspace, task.id, None, actor)
         return
-    actor = f"person:{world.person}"
     world.queue.apply([moved(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(note="no more"))])
 
 
@@ -162,21 +170,21 @@ def retry(world: World, move: Move) -> None:
     """A person has it tried again."""
     seen = _looked_at(world, move, State.MANUAL)
     if seen is not None:
-        manual.retry(seen.task.id, api.Note(), world.wired, world.who, "en")
+        manual.retry(seen.task.id, api.Note(), world.wired, world.whose(seen.task.workspace), "en")
 
 
 def reanalyze(world: World, move: Move) -> None:
     """A person has it read again."""
     seen = _looked_at(world, move, State.MANUAL)
     if seen is not None:
-        manual.reanalyze(seen.task.id, api.Note(), world.wired, world.who, "en")
+        manual.reanalyze(seen.task.id, api.Note(), world.wired, world.whose(seen.task.workspace), "en")
 
 
 def resolve(world: World, move: Move) -> None:
     """A person closes it by hand."""
     seen = _looked_at(world, move, State.MANUAL)
     if seen is not None:
-        manual.resolve(seen.task.id, api.Resolution(note="done by hand"), world.wired, world.who, "en")
+        manual.resolve(seen.task.id, api.Resolution(note="done by hand"), world.wired, world.whose(seen.task.workspace), "en")
 
 
 def outcome(world: World, move: Move) -> None:
@@ -188,7 +196,7 @@ def outcome(world: World, move: Move) -> None:
     step = next((s for s in seen.task.plan.steps if s.id == unknown.step_id), None)
     happened = step is not None and world.far.effects[str(step.args["what"])] > 0
     said = api.GivenOutcome(step=unknown.step_id, outcome="done" if happened else "not_done")
-    manual.outcome(seen.task.id, said, world.wired, world.who, "en")
+    manual.outcome(seen.task.id, said, world.wired, world.whose(seen.task.workspace), "en")
 
 
 # --- the whole installation -----------------------------------------------------------------------------------------
@@ -196,18 +204,21 @@ def outcome(world: World, move: Move) -> None:
 
 def pause(world: World, _: Move) -> None:
     """Everything stops."""
-    world.workspace.pause(world.home, "look first", world.person)
+    for who, _ in world.people:
+        world.workspace.pause(who.workspace, "look first", who.person)
 
 
 def resume(world: World, _: Move) -> None:
     """And goes on."""
-    world.workspace.pause(world.home, None, world.person)
+    for who, _ in world.people:
+        world.workspace.pause(who.workspace, None, who.person)
 
 
 def policy(world: World, move: Move) -> None:
     """The threshold moves."""
     value: dict[str, Json] = {"autorun": AUTORUN[move.pick % len(AUTORUN)], "self_approval": None}
-    world.workspace.put(world.home, "policy", value, None, world.person)
+    for who, _ in world.people:
+        world.workspace.put(who.workspace, "policy", value, None, who.person)
 
 
 def tamper(world: World, move: Move) -> None:
@@ -254,4 +265,4 @@ MOVES: Final[dict[str, Callable[[World, Move], None]]] = {
         policy,
         tamper,
     )
-}
+} | PAID_MOVES

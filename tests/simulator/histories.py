@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from common.core.task import TERMINAL, State
 from tests.simulator.moves import Move, history, smaller
-from tests.simulator.oracle import Violation
+from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
 MakeWorld = Callable[[int], World]
 ROUNDS: Final = 60  # turns within which everything must have come to an end, or to a person
 RESTS: Final = TERMINAL | {State.AWAITING_APPROVAL, State.MANUAL}
+CLOSING: Final = 8
+QUARTER: Final = 16 * 60.0  # seconds: by then what was sent is on the provider's list, or was not made
 TRIALS: Final = 400  # of making a failing history smaller
 
 
@@ -39,6 +42,7 @@ def run(seed: int, moves: Sequence[Move], make: MakeWorld = World) -> str | None
             world.play(move)
         _settle_open_questions(world)
         _come_to_rest(world)
+        _books_close(world)
         world.oracle.all_there()
     except Violation as exc:
         return str(exc)
@@ -58,21 +62,37 @@ def _settle_open_questions(world: World) -> None:
 def _come_to_rest(world: World) -> None:
     """I9: left alone, with nothing broken any more, every task ends or waits for a person."""
     world.play(Move("resume"))
-    world.workspace.put(world.home, "budget_usd", "1", None, world.person)
+    world.allow("1000")
+    world.provider.is_ready, world.redis.is_down = True, False
+    patience = 1.0  # seconds: what is due waits for company, the longer the less haste there is
     for _ in range(ROUNDS):
-        for name in ("maintain", "analyze", "execute", "execute"):
+        for name in ("maintain", "analyze", *(("economy", "batches_end") if world.setup.batches else ()), "execute"):
             world.play(Move(name))
         live = [row for row in world.store.tasks.values() if row.state not in RESTS]
         if not live:
             break
-        soonest = min(row.next_check_at for row in live if row.next_check_at is not None)
-        world.time.seconds += max(1.0, (soonest - world.store.now).total_seconds() + 0.001)
+        soonest = min(row.next_check_at for row in live if row.next_check_at is not None) - world.store.now
+        if any(row.batch is not None for row in live):
+            soonest = min(soonest, world.batches.next_due() or soonest)
+        patience = 1.0 if soonest > timedelta(0) else 2 * patience
+        world.time.seconds += max(patience, soonest.total_seconds() + 0.001)
     for row in world.store.tasks.values():
         if row.state not in RESTS:
             raise Violation(f"I9: {row.id.hex[-6:]} is {row.state} for ever")
         unknown = any(a.outcome is not None and a.claims_the_step and a.outcome != "done" for a in row.trail)
         if row.cancel_requested_at is not None and row.state not in TERMINAL and not unknown:
             raise Violation(f"cancel: {row.id.hex[-6:]} is {row.state}, its cancel was asked for and is forgotten")
+
+
+def _books_close(world: World) -> None:
+    """I7: with nobody left who waits for a call, each is booked in the end."""
+    for _ in range(CLOSING):
+        if not any(call.state == "reserved" for call in world.store.calls.values()):
+            break
+        world.time.seconds += QUARTER
+        for name in ("batches_end", "economy", "maintain"):
+            world.play(Move(name))
+    world.ledger.all_booked()
 
 
 def first_failure(seeds: range, make: MakeWorld = World) -> Failure | None:

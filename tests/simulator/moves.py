@@ -32,6 +32,12 @@ WEIGHTS: Final = {
     "tamper": 1,
     "expire": 1,
     "drain": 1,
+    "economy": 9,
+    "batches_end": 7,
+    "raise_budget": 2,
+    "redis": 4,
+    "others_batch": 1,
+    "key": 1,
 }
 # What is rudest in the middle of something else.
 RUDE: Final = {
@@ -48,16 +54,30 @@ RUDE: Final = {
     "deliver": 4,
     "advance": 3,
     "drain": 2,
+    "economy": 3,
+    "batches_end": 3,
+    "redis": 1,
+    "key": 1,
 }
-BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel"})
+# What is rudest of all: another does the same at the same time.
+AT_ONCE: Final = {
+    "economy": RUDE | {"economy": 20, "batches_end": 10},
+    "analyze": RUDE | {"analyze": 20, "submit": 10},
+}
+BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel", "economy"})
 # Seconds: within a lease (60), past it, past an attempt's end (75), past any backoff.
 SPANS: Final = (1, 3, 20, 61, 61, 80, 400)
-# How the far side answers, and the model (where `reset_before` claims a high risk, and `large` is nothing foreseen).
+# How the far side answers, and the model: `reset_before` and `reset_after` are no answers, of which the second is billed;
+# `large` is nothing foreseen; the others are ways of answering (tests/simulator/reading.py).
+READ_WELL: Final = ("ok",) * 10 + ("high", "high", "grave", "unsure", "unsure", "person", "other")
+READ_BADLY: Final = ("foreign", "doubled", "reversed", "missing", "permitting", "garbage", "refuse", "cut")
 MOODS: Final = {
     "execute": ("ok", "ok", "ok", "busy", "refuse", "refuse", "reset_before", "reset_after", "reset_after", "large"),
-    "analyze": ("ok", "ok", "ok", "ok", "ok", "busy", "refuse", "reset_before", "reset_before", "reset_after", "large"),
+    "analyze": (*READ_WELL, *READ_BADLY, "busy", "reset_before", "reset_after", "large"),
+    "economy": ("ok", "ok", "ok", "busy", "reset_before", "reset_after", "reset_after", "refuse"),
+    "batches_end": (*READ_WELL, *READ_BADLY, "errored", "expired", "canceled", "lost", "lost"),
 }
-POINTS: Final = 9  # most turns have about as many places where something may happen
+POINTS: Final = 12  # most turns have about as many places where something may happen
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +111,7 @@ def history(seed: int) -> tuple[Move, ...]:
 def _breakable(random: Random) -> Move:
     move = _any(random, WEIGHTS)
     if move.name in BUSY and random.random() < 0.75:
-        move = replace(move, inside=_inside(random))
+        move = replace(move, inside=_inside(random, AT_ONCE.get(move.name, RUDE)))
     return move
 
 
@@ -104,11 +124,12 @@ def _move(random: Random, name: str) -> Move:
     moods = tuple(random.choices(MOODS[name], k=random.randint(1, 3))) if name in MOODS else ()
     seconds = 0
     if name == "advance":
-        seconds = 90_000 if random.random() < 0.06 else random.choice(SPANS)
+        far = random.random()
+        seconds = 90_000 if far < 0.06 else 6_000 if far < 0.12 else random.choice(SPANS)
     return Move(name, pick=random.randrange(64), seconds=seconds, moods=moods)
 
 
-def _inside(random: Random) -> tuple[tuple[int, Move | str], ...]:
+def _inside(random: Random, rude: dict[str, int]) -> tuple[tuple[int, Move | str], ...]:
     happens: list[tuple[int, Move | str]] = []
     for _ in range(random.choice((1, 1, 2))):
         at = random.randrange(1, POINTS)
@@ -118,9 +139,9 @@ def _inside(random: Random) -> tuple[tuple[int, Move | str], ...]:
         elif kind < 0.65:
             # it hangs for longer than its lease: others take over, and it comes back
             happens += [(at, Move("advance", seconds=random.choice(SPANS[2:]))), (at, _move(random, "maintain"))]
-            happens += [(at, _any(random, RUDE)) for _ in range(random.randint(1, 2))]
+            happens += [(at, _any(random, rude)) for _ in range(random.randint(1, 2))]
         else:
-            happens.append((at, _any(random, RUDE)))
+            happens.append((at, _any(random, rude)))
     return tuple(sorted(happens, key=lambda pair: pair[0]))
 
 

@@ -15,15 +15,14 @@ from common.core.lifecycle import PEOPLE_RESET_REPLANS, NextStep, Transition, ed
 from common.core.task import LEASED, TERMINAL, Effect, Event, OutcomeKind, Plan, Risk, State, Step, highest
 from common.ports import Begin, Begun, NotBegun
 from tests.simulator.far_side import FarSide
+from tests.simulator.readings import Readings
+from tests.simulator.violation import Violation, hold as _hold
 
 EDGES = edges()
 CLAIMS = frozenset({"started", "analysis_started"})
 DAY = timedelta(hours=24)
+BATCH_LASTS = timedelta(hours=25)
 ENDS_GRANT = frozenset({"approval_needed", "replanned", "reanalyzed", "approval_expired", "plan_decided"})
-
-
-class Violation(BaseException):
-    """An invariant does not hold. No `Exception`: the product may swallow those of its plug-ins."""
 
 
 @dataclass(slots=True)
@@ -35,6 +34,7 @@ class Known:
     attempts: int = 0
     replans: int = 0
     lease_no: int = 0
+    since: datetime | None = None
     head: str = ""
     plan: Plan | None = None
     outcomes: dict[tuple[str, int], OutcomeKind | None] = field(default_factory=dict)
@@ -57,19 +57,18 @@ class Oracle:
     """Sees every commit, and every effect at the far side."""
 
     store: MemoryStore
+    readings: Readings
     acknowledged: set[UUID] = field(default_factory=set)
-    said: dict[UUID, Risk] = field(default_factory=dict)  # what the model said of a task last
-    claims: dict[UUID, Risk] = field(default_factory=dict)  # the highest of it that became a plan
+    claims: dict[UUID, Risk] = field(default_factory=dict)  # the highest that a model said of what became a plan
     grants: dict[UUID, Grant] = field(default_factory=dict)
     held: dict[tuple[UUID, int], Plan | None] = field(default_factory=dict)  # what a worker has in its hand
     tampered: set[UUID] = field(default_factory=set)
     known: dict[UUID, Known] = field(default_factory=dict)
-    money: object = None
 
     # --- commits --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """After a commit: every task that changed, and the money if it moved."""
+        """After a commit: every task that changed."""
         for row in self.store.tasks.values():
             known = self.known.get(row.id)
             seen = _print(row)
@@ -78,12 +77,11 @@ class Oracle:
             if known is None:
                 known = self.known[row.id] = Known(State.RECEIVED)
             self._events(row, known)
-            self._columns(row)
+            self._columns(row, known)
             self._attempts(row, known)
             self._plan(row, known)
             self._approvals(row)
-            known.state, known.lease_no, known.print = row.state, row.lease_no, seen
-        self._budget()
+            known.state, known.lease_no, known.since, known.print = row.state, row.lease_no, row.since, seen
 
     def _events(self, row: TaskRow, known: Known) -> None:
         events = self.store.events.get(row.id, [])
@@ -122,11 +120,25 @@ class Oracle:
         if event.kind in ENDS_GRANT or event.to_state in TERMINAL or event.to_state is State.AWAITING_APPROVAL:
             self.grants.pop(row.id, None)
 
-    def _columns(self, row: TaskRow) -> None:
+    def _columns(self, row: TaskRow, known: Known) -> None:
         ended = row.state in TERMINAL
         _hold(ended == (row.next_check_at is None), "I9", row, f"{row.state} is looked at again: {row.next_check_at}")
         _hold(ended == (row.finished_at is not None), "I9", row, f"{row.state} finished at {row.finished_at}")
-        _hold((row.worker is not None) == (row.state in LEASED), "I3", row, f"{row.state} held by {row.worker}")
+        leased = row.state in LEASED and row.batch is None
+        _hold((row.worker is not None) == leased, "I3", row, f"{row.state} held by {row.worker}, parked on {row.batch}")
+        if row.batch is not None:
+            self._parked(row, known)
+
+    def _parked(self, row: TaskRow, known: Known) -> None:
+        """It waits for a batch that is on record, by name, and not for ever."""
+        _hold(row.state is State.ANALYZING, "I3", row, f"parked while {row.state}")
+        _hold(row.batch in self.store.batches, "I9", row, "parked on a batch that is not on record")
+        _hold(row.waiting_for == "provider", "I9", row, f"parked, and waits for {row.waiting_for}")
+        room = BATCH_LASTS if row.next_check_at is None else row.next_check_at - row.since
+        _hold(room <= BATCH_LASTS, "I9", row, f"parked for {room}")
+        # As seen by whoever parked it, who may have stood still since; not before the transition before this one.
+        left = BATCH_LASTS * 2 if row.request.deadline is None else row.request.deadline - (known.since or row.since)
+        _hold(room < left, "I9", row, f"parked for {room}, to be done in {left}")
 
     def _attempts(self, row: TaskRow, known: Known) -> None:
         claimed: set[str] = set()
@@ -149,10 +161,11 @@ class Oracle:
             return
         known.plan = plan
         _hold(plan.number == (earlier.number + 1 if earlier else 1), "I2", row, f"plan {plan.number} is not the next")
-        if plan.source == "claude":
-            self.claims[row.id] = highest(self.claims.get(row.id, Risk.LOW), self.said.get(row.id, Risk.LOW))
+        self.readings.look(row, plan, earlier)
+        self.claims[row.id] = highest(self.claims.get(row.id, Risk.LOW), self.readings.claim_of(row, plan))
         risk = self.risk(row.id, plan.steps, earlier)
         _hold(plan.risk.rank >= risk.rank, "I5", row, f"plan {plan.number} is {plan.risk}, must be {risk}")
+        self.readings.permitted(row, plan, risk)
         if earlier is not None:
             kept = [s for s in earlier.steps if any(a.step_id == s.id and _may_be(a) for a in row.trail)]
             _hold(list(plan.steps[: len(kept)]) == kept, "I6", row, "what is done or unknown was not kept in front")
@@ -168,21 +181,6 @@ class Oracle:
         _hold(not open_ or row.state not in TERMINAL, "I4", row, "an approval outlives its task")
         if row.state is State.AWAITING_APPROVAL and row.plan is not None:
             _hold([a.plan_number for a in open_] == [row.plan.number], "I4", row, "waits without an approval to give")
-
-    def _budget(self) -> None:
-        calls = self.store.calls
-        seen = [(c.state, c.cost) for c in calls.values()]
-        if seen == self.money:
-            return
-        self.money = seen
-        for (workspace, month), budget in self.store.budgets.items():
-            mine = [c for c in calls.values() if c.month == month and workspace in {c.workspace, None}]
-            reserved = sum(c.reserved for c in mine if c.state == "reserved")
-            spent = sum(c.cost for c in mine)
-            if (budget.reserved, budget.spent) != (reserved, spent):
-                raise Violation(f"I7: {budget} but calls say reserved {reserved}, spent {spent}")
-            if reserved + spent > budget.cap:
-                raise Violation(f"I7: reserved {reserved} + spent {spent} pass {budget.cap}")
 
     # --- the fencing token, the gate, effects -------------------------------------------------------------------
 
@@ -254,9 +252,4 @@ def _may_be(attempt: AttemptRow) -> bool:
 
 def _print(row: TaskRow) -> object:
     outcomes = tuple(a.outcome for a in row.trail)
-    return (row.event_seq, row.state, row.lease_no, row.next_check_at, row.attempts, row.replans, row.plan, outcomes)
-
-
-def _hold(truth: bool, name: str, row: TaskRow, why: str) -> None:  # noqa: FBT001 - the thing itself
-    if not truth:
-        raise Violation(f"{name}: {row.id.hex[-6:]}: {why}")
+    return (row.event_seq, row.state, row.lease_no, row.next_check_at, row.attempts, row.replans, row.plan, row.batch, outcomes)

@@ -46,6 +46,7 @@ class WatchedQueue:
 
     def next_pack(self, forming: Forming) -> timedelta | None:
         """See Queue."""
+        self._world.alive()
         return self.inner.next_pack(forming)
 
     def _claimed(self, tasks: Sequence[Task]) -> None:
@@ -56,6 +57,7 @@ class WatchedQueue:
 
     def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
         """See Queue."""
+        self._world.alive()
         return self.inner.renew(held, lease)
 
     def begin(self, wanted: Sequence[Begin]) -> list[Begun | NotBegun]:
@@ -86,6 +88,7 @@ class WatchedQueue:
 
     def deliver(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
         """A batch arrives."""
+        self._world.alive()
         check = self._world.oracle.stale(batch)
         applied = self.inner.apply(batch)
         check()
@@ -94,6 +97,7 @@ class WatchedQueue:
 
     def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
         """See Queue."""
+        self._world.alive()
         return self.inner.request_cancel(workspace, task, note, actor)
 
     def due(self, limit: int) -> list[Task]:
@@ -112,4 +116,5 @@ class WatchedQueue:
 
     def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
         """See Queue."""
+        self._world.alive()
         return self.inner.get(workspace, ids)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from functools import lru_cache
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -14,32 +15,40 @@ from common.actions.value import Value
 from common.actions.wait import Wait
 from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
+from common.adapters.memory.batches import MemoryBatches
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.people import MemoryPeople
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.reads import MemoryReads
+from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
+from common.analysis.chain import Chain
 from common.core.after_step import Limits
 from common.core.errors import AppError
+from common.core.task import Json
 from common.ports import Added, Principal, Submission
 from common.wiring import Container
-from functions.analyze.analysis import Analyst, Means as AnalystMeans
 from functions.execute.context import Means as RunnerMeans
 from functions.execute.recorder import InlineRecorder
 from functions.execute.run import Runner
 from functions.schedule.maintenance import Maintenance
 from tests.simulator.doing import MOVES
+from tests.simulator.far_batches import FarBatches
 from tests.simulator.far_side import Act, FarSide
-from tests.simulator.model import Model
+from tests.simulator.ledger import Ledger
 from tests.simulator.moves import CRASH, LATE, Move
 from tests.simulator.one_thread import Crash, Inline, Silence, Time
 from tests.simulator.oracle import Oracle
+from tests.simulator.provider import Provider
+from tests.simulator.readers import Reading, chain_of, reading
+from tests.simulator.readings import Readings
+from tests.simulator.setup import Setup
 from tests.simulator.watched import WatchedQueue
+from tests.simulator.watched_money import Redis, WatchedAnswers, WatchedBatches, WatchedBudget
 
 ATTEMPTS: Final = (2, 3, 5)  # of which a seed has one
 WORKERS: Final = 3
-BUDGET_USD: Final = "0.000002"  # two calls at once; more wait
 
 
 @dataclass(slots=True)
@@ -56,44 +65,77 @@ class World:
 
     def __init__(self, seed: int, queue_type: type[MemoryQueue] = MemoryQueue, **broken: Any) -> None:  # noqa: ANN401 - adapters' types
         """`queue_type`, `broken`: deliberately wrong parts."""
-        self.time = Time(Random(seed))
-        self.limits = Limits(attempts=ATTEMPTS[seed % len(ATTEMPTS)], replans=2, model=True)
+        self.setup = Setup.of(seed)
+        self.time = Time(Random(seed), self.setup.begins)
+        self.limits_of_seed = (ATTEMPTS[seed % len(ATTEMPTS)], 2)
         self.store = MemoryStore(self.time.now)
-        self.oracle = Oracle(self.store)
         self.frames: list[Frame] = []
         self.in_flight: list[Sequence[Any]] = []
         self.far = FarSide(self.time.monotonic, self.point, self._happened)
         self.queue = WatchedQueue(queue_type(self.store), self)
         self.workspace = MemoryWorkspace(self.store)
-        self.budget: MemoryBudget = broken.get("budget", MemoryBudget)(self.store)
         self.approvals = broken.get("approvals", MemoryApprovals)(self.store, self.queue.inner)
         self.reads = MemoryReads(self.store)
-        self.model = Model(self)
-        self.catalogue = broken.get("catalogue", Catalogue)((Value(), Wait(), Act()))
-        self.home = self.store.add_workspace("home")
-        self._people()
-        self.workspace.put(self.home, "budget_usd", BUDGET_USD, None, self.person)
+        self.catalogue = _catalogue(broken.get("catalogue", Actions))
+        self._money(broken)
+        self.oracle = Oracle(self.store, self.readings)
+        self.people = [self._person("home", "Ada"), self._person("next door", "Bo")]
+        self.home = self.people[0][0].workspace
+        self.allow(self.setup.cap)
         self.ids: list[UUID] = []
         self.last: Submission | None = None
         self.last_at = 0.0
         self.told: list[BaseException] = []
         self.draining = False  # every process that reads tasks is told to stop
+        self.dead = False  # the process of the innermost frame is: nothing of it runs any more
         self.busy: set[int] = set()
+        self.started = 0
         self.runners: dict[int, Runner] = {}
-
-    def _people(self) -> None:
-        people = MemoryPeople(self.store)
-        self.person = people.add_person(self.home, "Ada", "admin").id
-        people.issue(self.home, self.person, "api", "f" * 64, None)
-        self.who = Principal(
-            person=self.person,
-            person_name="Ada",
-            workspace=self.home,
-            role="admin",
-            kind="api",
-            token_sha256="f" * 64,
-        )
+        self.readers: dict[int, Reading] = {}
         self.wired = cast(Container, self)  # it has the parts of one that people's endpoints use
+        self.analyzer: Chain = chain_of(self, "intake")
+
+    def _money(self, broken: dict[str, Any]) -> None:
+        """The provider, and whatever stands between it and the tasks."""
+        self.provider = Provider(self, self.setup.batches)
+        self.far_batches = FarBatches(self.provider)
+        self.readings = Readings(self.store, self.provider.reader.marks)
+        self.ledger = Ledger(self.store, self.provider.billed, self.far_batches.made)
+        self.budget = WatchedBudget(broken.get("budget", MemoryBudget)(self.store), self)
+        self.batches = WatchedBatches(broken.get("batches", MemoryBatches)(self.store), self)
+        self.answers = WatchedAnswers(broken.get("answers", MemoryAnswers)(self.store), self)
+        self.redis: Redis = broken.get("redis", Redis)()
+
+    def _person(self, home: str, name: str) -> tuple[Principal, Principal]:
+        """Somebody with a workspace of their own, by a program and by the dashboard: two origins of texts."""
+        people, workspace = MemoryPeople(self.store), self.store.add_workspace(home)
+        person = people.add_person(workspace, name, "admin").id
+        made = []
+        for kind in ("api", "session"):
+            token = f"{home} {kind}"
+            people.issue(workspace, person, kind, token, None)
+            made.append(
+                Principal(
+                    person=person,
+                    person_name=name,
+                    workspace=workspace,
+                    role="admin",
+                    kind=kind,
+                    token_sha256=token,
+                )
+            )
+        return made[0], made[1]
+
+    def allow(self, budget_usd: str, whole_usd: str | None = None) -> None:
+        """What may be spent a month: by each workspace, and by the installation (mostly less than both together)."""
+        for who, _ in self.people:
+            self.workspace.put(who.workspace, "budget_usd", budget_usd, None, who.person)
+        self.store.settings[None, "budget_usd"] = SettingEntry(1, whole_usd or budget_usd)
+        self.allowed = whole_usd or budget_usd
+
+    def whose(self, workspace: UUID) -> Principal:
+        """Who acts on a workspace's tasks."""
+        return next(who for who, _ in self.people if who.workspace == workspace)
 
     # --- what functions take from a Container ---------------------------------------------------------------------
 
@@ -108,9 +150,10 @@ class World:
         return Silence()
 
     @property
-    def analyzer(self) -> Model:
-        """The model."""
-        return self.model
+    def limits(self) -> Limits:
+        """How often is enough; a failed plan is thought over as long as there is a model."""
+        attempts, replans = self.limits_of_seed
+        return Limits(attempts=attempts, replans=replans, model=self.provider.is_ready)
 
     # --- things happen --------------------------------------------------------------------------------------------
 
@@ -118,6 +161,7 @@ class World:
         """Something may happen here. `batch`: what is about to be applied, and may come late or twice."""
         if not self.frames:
             return
+        self.alive()
         frame = self.frames[-1]
         frame.passed += 1
         for at, what in frame.move.inside:
@@ -126,12 +170,21 @@ class World:
                     self.play(what)
             elif what == CRASH:
                 if at == frame.passed:
-                    raise Crash(CRASH)
+                    self._dies()
             elif batch is not None and at <= frame.passed and not frame.sent:
                 frame.sent = True  # the first batch from there on
                 self.in_flight.append(batch)
                 if what == LATE:
-                    raise Crash(CRASH)
+                    self._dies()
+
+    def alive(self) -> None:
+        """Whatever handlers a dead process has, they reach nobody."""
+        if self.dead:
+            raise Crash(CRASH)
+
+    def _dies(self) -> None:
+        self.dead = True
+        raise Crash(CRASH)
 
     def _happened(self, what: str, key: str, effect: Any) -> None:  # noqa: ANN401 - an Effect
         self.oracle.effect(what, key, effect, self.far)
@@ -143,6 +196,7 @@ class World:
             MOVES[move.name](self, move)
         except (Crash, AppError) as exc:  # a process died, or a person was told no: both are part of a history
             self.told.append(exc)
+            self.dead = False
         finally:
             self.frames.pop()
         self.oracle.look()
@@ -160,6 +214,7 @@ class World:
             yield number
         except Crash:
             self.runners.pop(number, None)
+            self.readers.pop(number, None)
             raise
         finally:
             self.busy.discard(number)
@@ -184,21 +239,11 @@ class World:
             self.runners[number] = Runner(means, Inline(), recorder, lambda: None)
         return self.runners[number]
 
-    def analyst(self, number: int) -> Analyst:
-        """A process that reads tasks."""
-        means = AnalystMeans(
-            queue=self.queue,
-            workspace=self.workspace,
-            analyzer=self.model,
-            budget=self.budget,
-            catalogue=self.catalogue,
-            clock=self.time,
-            notifier=self.notifier,
-            worker=f"a{number}",
-            claim_tasks=3,
-            at_once=2,
-        )
-        return Analyst(means, Inline(), lambda: self.draining)
+    def reader(self, number: int) -> Reading:
+        """The process that reads tasks, with what it remembers."""
+        if number not in self.readers:
+            self.readers[number] = reading(self, number)
+        return self.readers[number]
 
     def maintenance(self) -> Maintenance:
         """The process that looks after what is due."""
@@ -207,7 +252,7 @@ class World:
             approvals=self.approvals,
             workspace=self.workspace,
             budget=self.budget,
-            answers=MemoryAnswers(self.store),
+            answers=self.answers,
             notifier=self.notifier,
             catalogue=self.catalogue,
             clock=self.time,
@@ -225,3 +270,22 @@ class World:
             self.oracle.acknowledged.update(answer.ids)
             self.ids += [task for task in answer.ids if task not in self.ids]
         self.last, self.last_at = submission, self.time.seconds
+
+
+class Actions(Catalogue):
+    """The actions of every history. What a model is told of them is made once, and not in each process anew."""
+
+    def schemas(self) -> dict[str, dict[str, Json]]:
+        """See Catalogue."""
+        return _schemas()
+
+
+@lru_cache(maxsize=1)
+def _schemas() -> dict[str, dict[str, Json]]:
+    return Catalogue((Value(), Wait(), Act())).schemas()
+
+
+@lru_cache(maxsize=8)
+def _catalogue(kind: type[Actions]) -> Actions:
+    """Made once: it remembers nothing of a history."""
+    return kind((Value(), Wait(), Act()))

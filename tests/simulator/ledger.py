@@ -1,0 +1,75 @@
+"""I7, told apart from the code that makes it hold: the ledger against both limits, its counters, and the bill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from common.adapters.memory.rows import CallEntry
+from common.adapters.memory.store import MemoryStore
+from tests.simulator.far_batches import FarBatch
+from tests.simulator.violation import Violation
+
+ORPHAN = "orphan"  # it was sent already: there was nothing to reserve
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Looks after every commit that moves money, and whenever the provider bills."""
+
+    store: MemoryStore
+    billed: Mapping[UUID, int]  # by the provider, for calls of their own
+    batches: Mapping[str, FarBatch]  # as the provider has them
+    seen: object = None
+
+    def look(self) -> None:
+        """Nothing passes a limit, nothing is counted wrong, and nothing is billed that is not on record."""
+        calls = self.store.calls
+        seen = ([(c.state, c.cost) for c in calls.values()], len(self.billed), sum(b.billed for b in self.batches.values()))
+        if seen == self.seen:
+            return
+        self.seen = seen
+        for (workspace, month), budget in self.store.budgets.items():
+            mine = [c for c in calls.values() if c.month == month and workspace in {c.workspace, None}]
+            reserved = sum(c.reserved for c in mine if c.state == "reserved")
+            spent = sum(c.cost for c in mine)
+            if (budget.reserved, budget.spent) != (reserved, spent):
+                raise Violation(f"I7: {budget} but calls say reserved {reserved}, spent {spent}")
+            orphans = sum(c.held for c in mine if c.reason == ORPHAN)
+            if reserved + spent - orphans > budget.cap:
+                raise Violation(f"I7: reserved {reserved} + spent {spent} pass {budget.cap}")
+        for call, amount in self.billed.items():
+            _covers(calls[call], amount, whole=True)
+        for batch in self.batches.values():
+            self._batch(batch)
+
+    def _batch(self, batch: FarBatch) -> None:
+        row = self.row_of(batch)
+        if row is not None:
+            unbooked = row.reason == ORPHAN and row.state == "reserved"
+            _covers(row, 0 if unbooked else batch.billed, whole=len(batch.results) == len(batch.names))
+        elif batch.call is not None and batch.call not in self.store.batches:
+            raise Violation(f"I7: {batch.id} was sent and is not on record")
+
+    def row_of(self, batch: FarBatch) -> CallEntry | None:
+        """The call on whose row its name stands; None: nobody knows it yet, or it is another program's."""
+        if not batch.calls:
+            return None
+        rows = (call for call, entry in self.store.batches.items() if entry.provider_id == batch.id)
+        return next((self.store.calls[call] for call in rows), None)
+
+    def all_booked(self) -> None:
+        """In the end every call is closed, and of every batch it is known what it cost."""
+        open_ = [c.id for c in self.store.calls.values() if c.state == "reserved"]
+        if open_:
+            raise Violation(f"I7: {open_} are reserved for ever")
+        unknown = [b.id for b in self.batches.values() if b.billed and not b.too_late and self.row_of(b) is None]
+        if unknown:
+            raise Violation(f"I7: {unknown} were billed and are in no ledger")
+
+
+def _covers(row: CallEntry, amount: int, *, whole: bool) -> None:
+    """What the ledger holds is at least the bill; of a call that was answered in whole, exactly it."""
+    if row.held < amount or (row.state == "settled" and whole and row.cost != amount):
+        raise Violation(f"I7: {row.reason} was billed {amount}, the ledger has {row.state} {row.held}")
