@@ -9,6 +9,7 @@ from uuid import UUID
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
 from common.analysis.asking import Packing, Packs, Source
+from common.analysis.breaker import Breaker
 from common.analysis.budget import BudgetDoor
 from common.analysis.cached import Cached
 from common.analysis.cascade import Cascade, Tiers
@@ -106,7 +107,8 @@ def chain_over(
     """
     door = BudgetDoor(budget, asked, Prices.of(settings), settings.strong_model)
     packing = Packing(most=settings.pack_tasks, at_once=settings.analyses_at_once, checks=settings.pack_checks)
-    packs = Packs(Warm(door), budget, catalogue, now, Source(asked.source, asked.key.value), packing)
+    asker = Breaker(Warm(door), now)
+    packs = Packs(asker, budget, catalogue, now, Source(asked.source, asked.key.value), packing)
     tiers = Tiers.of(settings)
 
     def saving(workspace: UUID) -> bool:

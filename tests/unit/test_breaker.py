@@ -1,0 +1,177 @@
+"""A provider that is down costs little: nobody asks it again and again, and everybody once it is there again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import httpx2
+import pytest
+
+from common.analysis.breaker import IN_A_ROW, Breaker
+from common.analysis.call import Billed, Call, Fault, Reply
+from common.analysis.faults import LONGEST_RETRY_AFTER, SOON
+from common.core.errors import Unavailable
+from common.ports import NotAnswered, Usage
+from tests.unit.provider import WORKSPACE, Provider, fault, question
+
+CALL = Call(
+    workspace=WORKSPACE, purpose="analysis", model="m", prompt_version="p.1", system="s", content="c", max_tokens=1
+)
+REPLY = Reply(text="", stop="end_turn", usage=Usage())
+ERROR = Fault(
+    code="provider_error",
+    billed=Billed.MAYBE,
+    again_in=SOON,
+    waiting_for="provider",
+    status=500,
+    cost=9,
+    request_id="r",
+)
+
+
+@dataclass
+class Far:
+    """A provider, and the time."""
+
+    says: Reply | Fault | Exception = ERROR
+    asked: int = 0
+    at: datetime = field(default_factory=lambda: datetime(2026, 11, 24, tzinfo=UTC))
+
+    def ask(self, _: Call) -> Reply | Fault:
+        """See Asker."""
+        self.asked += 1
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+    def now(self) -> datetime:
+        """Of this provider's world."""
+        return self.at
+
+
+def opened() -> tuple[Far, Breaker]:
+    """One that is down, and known to be."""
+    far = Far()
+    breaker = Breaker(far, far.now)
+    for _ in range(IN_A_ROW):
+        assert breaker.ask(CALL) == ERROR
+    return far, breaker
+
+
+def test_after_some_failures_in_a_row_nothing_goes_out_and_nothing_is_billed() -> None:
+    """I7: what is held back costs nothing, says what the provider said, and when it is tried again."""
+    far, breaker = opened()
+    said = breaker.ask(CALL)
+    assert far.asked == IN_A_ROW
+    assert isinstance(said, Fault)
+    assert (said.code, said.billed, said.cost, said.request_id) == ("provider_error", Billed.NO, 0, None)
+    assert (said.again_in, said.waiting_for) == (SOON, "provider")
+
+
+def test_an_hour_without_a_provider_is_a_dozen_calls() -> None:
+    """Two thousand texts that try each half minute: whoever is due asks, and hardly anything goes out."""
+    far, breaker = opened()
+    for _ in range(120):
+        far.at += SOON
+        for _ in range(50):
+            breaker.ask(CALL)
+    assert far.asked <= 12
+
+
+def test_one_call_tries_and_its_answer_lets_all_out_again() -> None:
+    """And while it tries, the others still wait."""
+    far, breaker = opened()
+    far.at += SOON
+    began, go_on = Event(), Event()
+
+    def slowly(_: Call) -> Reply | Fault:
+        began.set()
+        assert go_on.wait(10)
+        return REPLY
+
+    far.ask = slowly  # type: ignore[method-assign]  # the one that tries takes its time
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(breaker.ask, CALL)
+        assert began.wait(10)
+        assert isinstance(breaker.ask(CALL), Fault)
+        go_on.set()
+        assert first.result(10) == REPLY
+    assert breaker.ask(CALL) == REPLY
+
+
+def test_pauses_grow_up_to_a_quarter_of_an_hour() -> None:
+    """However long it is down."""
+    far, breaker = opened()
+    pauses = []
+    for _ in range(12):
+        said = breaker.ask(CALL)
+        assert isinstance(said, Fault)
+        assert said.again_in is not None
+        pauses.append(said.again_in)
+        far.at += said.again_in
+        breaker.ask(CALL)
+    assert pauses[:3] == [SOON, 2 * SOON, 4 * SOON]
+    assert pauses[-1] == LONGEST_RETRY_AFTER
+
+
+def test_an_answer_between_failures_is_an_answer() -> None:
+    """One pack's misfortune holds nobody up."""
+    far = Far()
+    breaker = Breaker(far, far.now)
+    for _ in range(10):
+        for _ in range(IN_A_ROW - 1):
+            far.says = ERROR
+            breaker.ask(CALL)
+        far.says = REPLY
+        assert breaker.ask(CALL) == REPLY
+
+
+@pytest.mark.parametrize("code", ["request_refused", "rate_limited", "bad_key"])
+def test_whoever_refuses_is_there(code: str) -> None:
+    """A refusal with its status is no silence."""
+    far, breaker = opened()
+    far.at += SOON
+    far.says = Fault(code=code, billed=Billed.NO, status=400)
+    assert breaker.ask(CALL) == far.says
+    far.says = REPLY
+    assert breaker.ask(CALL) == REPLY
+
+
+def test_our_own_database_says_nothing_of_the_provider() -> None:
+    """The call that tries is another one then."""
+    far, breaker = opened()
+    far.at += SOON
+    far.says = Unavailable("the database")
+    with pytest.raises(Unavailable):
+        breaker.ask(CALL)
+    far.says = REPLY
+    assert breaker.ask(CALL) == REPLY
+
+
+def test_a_clock_that_is_set_back_ends_the_pause() -> None:
+    """A pause is never longer than the longest."""
+    far, breaker = opened()
+    far.at -= timedelta(days=1)
+    far.says = REPLY
+    assert breaker.ask(CALL) == REPLY
+
+
+def test_texts_that_wait_for_a_provider_cost_three_calls_not_all_of_the_month() -> None:
+    """I7: the chain has it outside of the door: what was held back is on no record."""
+    provider = Provider(fault(500, "api_error"))
+    for _ in range(20):
+        said = provider.read(question("weigh the offers"))
+        assert isinstance(said, NotAnswered)
+        assert said.failure.code == "provider_error"
+    assert len(provider.requests) == len(provider.calls) == IN_A_ROW
+
+
+def test_a_provider_that_nobody_reaches_is_left_alone_as_well() -> None:
+    """It costs no money; events and time it does."""
+    provider = Provider(httpx2.ConnectError("refused", request=httpx2.Request("POST", "https://provider.example")))
+    for _ in range(20):
+        provider.read(question("weigh the offers"))
+    assert len(provider.requests) == IN_A_ROW
