@@ -30,9 +30,9 @@ from common.ports import (
     Question,
     Queue,
     Workspace,
-    wakes_of,
 )
-from common.telemetry import count_transitions, log_stranger
+from common.telemetry import log_stranger
+from common.transitions import write
 
 ACTOR: Final = "analyze"
 DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
@@ -124,20 +124,12 @@ class Analyst:
         while open_:
             ended, open_ = wait(open_, self._means.lease.total_seconds() / 3, FIRST_COMPLETED)
             if ended:
-                done += self._write([change for future in ended for change in future.result()])
+                moves = [change for future in ended for change in future.result()]
+                done += len(write(self._means.queue, self._means.notifier, moves))
             if open_:
                 held = [(task.id, task.lease_no) for future in open_ for task in asked[future]]
                 self._means.queue.renew(held, self._means.lease)
         return done
-
-    def _write(self, batch: Sequence[Transition]) -> int:
-        applied = self._means.queue.apply(batch)
-        moved = [item for item in batch if item.task_id in applied]
-        count_transitions(item.kind for item in moved)
-        wakes = wakes_of([item.target for item in moved])
-        if wakes:
-            self._means.notifier.publish(wakes)
-        return len(applied)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

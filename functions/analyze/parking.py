@@ -15,8 +15,8 @@ from common.analysis.call import Fault
 from common.core.after_analysis import after_batch, after_failure, batch_room, parked
 from common.core.lifecycle import Transition
 from common.core.task import Task
-from common.ports import Batches, NotAnswered, Notifier, Queue, wakes_of
-from common.telemetry import count_transitions
+from common.ports import Batches, NotAnswered, Notifier, Queue
+from common.transitions import write
 
 from .analysis import ACTOR
 
@@ -60,13 +60,7 @@ class Parking:
         left, done = list(moves), 0
         while left:
             batch, left = left[:WRITTEN], left[WRITTEN:]
-            applied = self.queue.apply(batch)
-            moved = [change for change in batch if change.task_id in applied]
-            count_transitions(change.kind for change in moved)
-            wakes = wakes_of([change.target for change in moved])
-            if wakes:
-                self.notifier.publish(wakes)
-            done += len(moved)
+            done += len(write(self.queue, self.notifier, batch))
         return done
 
 

@@ -11,7 +11,8 @@ from common.core.errors import Conflict, EffectUndecided, FieldError, IllegalTra
 from common.core.lifecycle import Ask, Detail, Ended, Transition, move
 from common.core.policy import ask_for, asks_for_more, planned
 from common.core.task import Attempt, Json, Lang, OutcomeKind, Plan, State, Step, Task
-from common.ports import Principal, wakes_of
+from common.ports import Principal
+from common.transitions import write
 from common.views import task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
 from common.wiring import Container
@@ -142,11 +143,10 @@ def _move(  # noqa: PLR0913 - the two kinds that lead back to work
 
 
 def _apply(wired: Container, who: Principal, then: Transition, lang: Lang) -> api.Task:
-    if then.task_id not in wired.queue.apply([then]):
+    if not write(wired.queue, wired.notifier, [then]):
         present = record_of(wired, who, then.task_id).task.state
         msg = "somebody was faster: look at the task as it is now"
         raise Conflict(msg, state=present)
-    wired.notifier.publish(wakes_of([then.target]))
     return task_view(record_of(wired, who, then.task_id), who.role, lang)
 
 

@@ -17,7 +17,8 @@ from common import api
 from common.core.errors import Conflict, FieldError, IllegalTransition, Invalid, NotFound
 from common.core.lifecycle import Detail, move
 from common.core.task import LEASED, TERMINAL, Json, State, Task
-from common.ports import WAKE_KINDS, Principal, TaskFilter, TaskRecord
+from common.ports import Principal, TaskFilter, TaskRecord
+from common.transitions import write
 from common.views import event_view, task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
 
@@ -230,7 +231,4 @@ def _cancelled(task: Task, note: str | None, who: Principal, wired: Wired) -> bo
     if task.state in LEASED and task.batch is None:
         return wired.queue.request_cancel(who.workspace, task.id, note, actor)
     change = move(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(note=note))
-    if task.id not in wired.queue.apply([change]):
-        return False
-    wired.notifier.publish([WAKE_KINDS[State.CANCELLED]])
-    return True
+    return task.id in write(wired.queue, wired.notifier, [change])

@@ -10,24 +10,11 @@ from typing import Final
 from uuid import UUID
 
 from common.core.errors import Unavailable
-from common.core.lifecycle import NextStep, Transition
-from common.ports import Notifier, Queue, wakes_of
-from common.telemetry import count_transitions
+from common.ports import Notifier, Queue
+from common.transitions import Settled, write
 
-Settled = Transition | NextStep
 AGAIN_FIRST: Final = 0.05  # seconds until an unreachable database is tried again
 AGAIN_LONGEST: Final = 2.0
-
-
-def write(queue: Queue, notifier: Notifier, batch: Sequence[Settled]) -> frozenset[UUID]:
-    """Apply a batch and wake whoever is next; the ids that were applied."""
-    applied = queue.apply(batch)
-    moved = [item for item in batch if isinstance(item, Transition) and item.task_id in applied]
-    count_transitions(item.kind for item in moved)
-    wakes = wakes_of([item.target for item in moved])
-    if wakes:
-        notifier.publish(wakes)
-    return applied
 
 
 class Recorder:

@@ -18,10 +18,11 @@ from common.core.policy import Policy
 from common.core.task import Json, State, Step, Task
 from common.ports import Begun, NotBegun, Refusal
 from common.telemetry import count_attempt, count_refusal
+from common.transitions import Settled
 
 from .context import Means, StepContext
 from .prepare import ACTOR, Free, Want, after_refusal, prepare
-from .recorder import InlineRecorder, Recorder, Settled
+from .recorder import InlineRecorder, Recorder
 
 POLICY_SECONDS: Final = (
     1.0  # how long a policy is kept: the gate compares its version, so an older one only costs a round

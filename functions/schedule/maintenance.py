@@ -13,8 +13,8 @@ from common.core.after_step import REMIND_IN, Began, Limits, NotDone, Unknown, a
 from common.core.lifecycle import Detail, NextStep, Transition, move
 from common.core.policy import destination, planned
 from common.core.task import Effect, Failure, State, Task
-from common.ports import Answers, Approvals, Budget, Clock, Notifier, Queue, Workspace, wakes_of
-from common.telemetry import count_transitions
+from common.ports import Answers, Approvals, Budget, Clock, Notifier, Queue, Workspace
+from common.transitions import Settled, write
 
 ACTOR: Final = "schedule"
 LIMIT: Final = 200
@@ -101,16 +101,8 @@ class Maintenance:
             moves.append(move(task, "reassessed", target, check_in, ACTOR, plan=plan, ask=ask))
         return moves
 
-    def _apply(self, moves: Sequence[Transition | NextStep]) -> int:
-        if not moves:
-            return 0
-        applied = self.queue.apply(moves)
-        moved = [item for item in moves if isinstance(item, Transition) and item.task_id in applied]
-        count_transitions(item.kind for item in moved)
-        wakes = wakes_of([item.target for item in moved])
-        if wakes:
-            self.notifier.publish(wakes)
-        return len(applied)
+    def _apply(self, moves: Sequence[Settled]) -> int:
+        return len(write(self.queue, self.notifier, moves))
 
 
 def _cancels(task: Task) -> bool:
