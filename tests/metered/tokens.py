@@ -3,8 +3,9 @@
 Letters are counted six a token, digits three, marks two, Hangul three syllables as four tokens, and any other
 character outside ASCII as two. Compared with the last tokenizer that Anthropic published (Claude 2's, which was inside
 the SDK until 0.38) it is above on all that this product sends and gets: 20 % on the system text, 16 % on the schema,
-10 % on English tasks, 7 % on answers, 3 % on Korean tasks. Newer models read Korean in fewer tokens than that, so Korean is counted about half too dear. A fake that bills too
-much is the safe side for every figure that is held against a limit or a goal; ratios between two ways are not touched.
+10 % on English tasks, 7 % on answers, 3 % on Korean tasks. Newer models read Korean in fewer tokens than that, so it
+is counted about half too dear. A fake that bills too much is the safe side for every figure that is held against a
+limit or a goal; ratios between two ways are hardly touched.
 """
 
 from __future__ import annotations
