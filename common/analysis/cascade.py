@@ -13,7 +13,7 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.analysis.asking import Packs
-from common.analysis.history import kept_steps
+from common.analysis.history import bound_steps, kept_steps
 from common.config import Settings
 from common.core.task import Risk, Task, highest
 from common.ports import Answer, NotAnswered, Question
@@ -178,6 +178,7 @@ def _of_both(
 
 
 def _stakes(question: Question, said: Answer, catalogue: Catalogue) -> Risk:
+    """What policy would say of its plan for this task: with the values of its inputs, which the model never saw."""
     task = question.task
-    steps = (*kept_steps(task), *said.steps)
-    return catalogue.assess(steps, task.request, question.policy, claimed=said.risk).risk
+    steps = bound_steps(task, said.steps, catalogue)
+    return catalogue.assess((*kept_steps(task), *steps), task.request, question.policy, claimed=said.risk).risk

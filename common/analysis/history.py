@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from common.core.errors import Invalid
 from common.core.task import Failure, OutcomeKind, Step, Task
+
+if TYPE_CHECKING:  # pragma: no cover - the recipes are read without the catalogue
+    from common.actions.catalogue import Catalogue
+
+SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)  # where nobody read a row: no floor depends on the hour
 
 
 def kept_steps(task: Task) -> tuple[Step, ...]:
@@ -27,3 +37,15 @@ def why_failed(task: Task) -> Failure | None:
         return task.failure
     of_steps = [attempt.failure for attempt in task.trail if attempt.failure is not None]
     return of_steps[-1] if of_steps else task.failure
+
+
+def bound_steps(task: Task, steps: Sequence[Step], catalogue: Catalogue) -> tuple[Step, ...]:
+    """New steps as policy is to see them: inputs and `now` filled in, without which a target cannot be read.
+
+    What cannot be filled in stays as it is, and is read with the distrust that it deserves (I5).
+    """
+    kept = kept_steps(task)
+    try:
+        return catalogue.read([*kept, *steps], task.request.inputs, task.read_at or SOME_TIME)[len(kept) :]
+    except Invalid:
+        return tuple(steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import pytest
 
 from common.actions.catalogue import Catalogue
 from common.analysis.cascade import Tiers, why_stronger
-from common.core.task import Json, Risk
+from common.core.task import Json, Risk, Step
 from common.ports import Answer, CallRequest, NotAnswered, Question
 from tests.unit.provider import (
     POLICY,
@@ -223,3 +224,16 @@ def test_why_stronger_is_decided_without_asking_anybody() -> None:
     assert why_stronger(question(), grave, catalogue, TIERS, saving=False) == "stakes"
     assert why_stronger(question(), None, catalogue, TIERS, saving=True) == "failed_before"
     assert why_stronger(question(), grave, catalogue, Tiers(small=SMALL), saving=False) is None
+
+
+def test_stakes_are_those_of_the_targets_that_inputs_name() -> None:
+    """I5: a URL that the requester gave as an input is a target like any other, neither unreadable nor harmless."""
+    catalogue = Catalogue.shipped()
+    args: dict[str, Json] = {"url": {"$ref": "inputs.page"}}
+    said = Answer(kind="k", steps=(Step(id="page", action="http.request", args=args),), source="claude", confidence=0.9)
+    reads = question("fetch the page", inputs={"page": "https://a.example/x"})
+    assert why_stronger(reads, said, catalogue, TIERS, saving=False) is None
+    deletes = said.steps[0].model_copy(update={"args": {**args, "method": "DELETE"}})
+    grave = replace(said, steps=(deletes,))
+    assert why_stronger(reads, grave, catalogue, TIERS, saving=False) == "stakes"
+    assert why_stronger(question("fetch the page"), said, catalogue, TIERS, saving=False) == "stakes"
