@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
@@ -25,6 +26,10 @@ from common.core.errors import Unavailable
 from common.core.task import Risk, highest
 from common.ports import Answer, Budget, NotAnswered, Question
 from common.telemetry import count_checks, log_stranger, note
+
+# Refused unread, and nobody says for which of the texts: too long together, or one that is not let through. Each is
+# asked alone, and only the one that is refused alone is a person's (I12).
+OF_ONE: Final = frozenset({"request_refused"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +98,8 @@ class Packs:
     def ask(self, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
         """What a model says of each, in order; calls are shared by tasks of one workspace and origin.
 
-        A fault of a call is the fault of each of its tasks. What could not be used is asked again once, alone, and is
-        then a person's.
+        A fault of a call is the fault of each of its tasks, unless it may be that of one of them. What could not be
+        used is asked again once, alone, and is then a person's.
         """
         packs = packs_of(questions, self._packing.most)
         asked = [[questions[place] for place in pack] for pack in packs]
@@ -184,6 +189,8 @@ class Packs:
             said = Fault(code=exc.code, billed=Billed.MAYBE, again_in=SOON, waiting_for="provider")
         if isinstance(said, Fault):
             shares = shares_of(said.cost, len(questions))
+            if len(questions) > 1 and said.code in OF_ONE:
+                return _Said([BadItem(why=said.code, cost=share) for share in shares])
             return _Said([replace(said.as_not_answered(), cost=share) for share in shares])
         reading = Reading(catalogue=self._catalogue, now=now, source=self._source.name, secret=self._source.secret())
         items = read_pack(said, nonces, questions, reading)

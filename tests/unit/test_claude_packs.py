@@ -189,6 +189,21 @@ def test_a_fault_of_a_pack_is_the_fault_of_each_of_its_tasks() -> None:
     assert len(provider.requests) == 1
 
 
+def test_a_text_that_is_not_let_through_takes_no_other_with_it() -> None:
+    """I12: who refuses a pack unread does not say for which of its texts; only the one refused alone is a person's."""
+
+    def says(request: httpx2.Request) -> httpx2.Response:
+        poison = any(item["text"] == TEXTS[1] for item in items_of(request))
+        return fault(400, "invalid_request_error") if poison else known(request)
+
+    provider = Provider(says)
+    said = values(provider.read_all(*several(*TEXTS)))
+    assert [said[0], said[2]] == [0, 2]
+    assert isinstance(said[1], tuple)
+    assert said[1][0] == "request_refused"
+    assert [(reason, tasks) for _, reason, tasks in provider.calls] == [("first", 3), *[("repair", 1)] * 3]
+
+
 def test_where_nobody_answers_repairs_the_rest_waits() -> None:
     """One that is turned away is enough to know: the others are not sent after it."""
     provider = Provider(message("{}"), fault(529, "overloaded_error", retry_after="12"))
