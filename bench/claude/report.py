@@ -13,10 +13,11 @@ GOALS = {way.name: way.goal for way in WAYS if way.goal is not None}
 
 
 def table(measured: Sequence[Measured]) -> str:
-    """A row a way; the first is what the others are compared with. Goals below."""
-    naive = measured[0].nanodollars
+    """A row a way, compared with the first naive one where that was measured. Goals below."""
+    naive = next((one.nanodollars for one in measured if one.way == WAYS[0].name), None)
     rows = [
-        f"| {one.way} | {one.calls:,} | {one.strong_calls:,} | {one.usd:.3f} | {one.nanodollars / naive:.1%} |"
+        f"| {one.way} | {one.calls:,} | {one.strong_calls:,} | {one.usd:.3f} | "
+        f"{'-' if naive is None else f'{one.nanodollars / naive:.1%}'} |"
         for one in measured
     ]
     goals = [line for one in measured if (line := _goal(one)) is not None]
