@@ -29,7 +29,7 @@ from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.store import MemoryStore
 from common.adapters.redis.answers import RedisAnswers
 from common.analysis import choose
-from common.analysis.shelf import Memory
+from common.analysis.cache.shelf import Memory
 from common.config import Settings
 from common.core.policy import Host, Policy
 from common.core.task import Json, Risk, State, Step

@@ -21,7 +21,7 @@ from cli.show import pretty
 if TYPE_CHECKING:
     from cli.answers import CodeView, Json, PauseView, SettingView
 
-KEY_FILES: Final = {"anthropic": "anthropic.key", "openai": "openai.key"}  # as `common.analysis.key` has them
+KEY_FILES: Final = {"anthropic": "anthropic.key", "openai": "openai.key"}  # as `common.analysis.providers.key` has them
 LONGEST_KEY: Final = 500
 
 
@@ -114,7 +114,7 @@ def _keep(path: Path, value: str) -> None:
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
     """What is understood without a key."""
-    from common.analysis import rules  # noqa: PLC0415 - imports the models, which no other command needs
+    from common.analysis.rules import rules  # noqa: PLC0415 - imports the models, which no other command needs
 
     _, screen = means(ctx)
     found = rules.recipes(screen.lang)

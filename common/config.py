@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
-    provider: str = "anthropic"  # whose API is spoken: common/analysis/providers.py; `openai`: also local models
+    provider: str = "anthropic"  # whose API: common/analysis/providers/registry.py; `openai`: also local models
     model: str = "claude-haiku-5-5"  # reads every text first
     strong_model: str = "claude-sonnet-5-5"  # reads again what is unsure or much is at stake; empty: nobody does
     model_prices: str = ""  # dollars per million tokens in/out, of models that the table does not know: "m=0.1/0.4"

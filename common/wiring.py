@@ -27,11 +27,11 @@ from common.adapters.redis.wakes import RedisWakes
 from common.adapters.system_clock import SystemClock
 from common.adapters.wake_client import WakeClient
 from common.analysis import choose
-from common.analysis.batched import Batched, batched
-from common.analysis.cached import Cached
-from common.analysis.prices import check_models
-from common.analysis.quote import Quote
-from common.analysis.shelf import Memory
+from common.analysis.batches.batched import Batched, batched
+from common.analysis.cache.cached import Cached
+from common.analysis.cache.shelf import Memory
+from common.analysis.money.prices import check_models
+from common.analysis.money.quote import Quote
 from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.after_step import Limits

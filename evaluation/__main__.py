@@ -11,8 +11,8 @@ from typing import Final
 
 from cli.screen import Screen
 from common.actions.catalogue import Catalogue
-from common.analysis.prices import Prices
-from common.analysis.providers import provider as provider_of
+from common.analysis.money.prices import Prices
+from common.analysis.providers.registry import provider as provider_of
 from common.config import Settings
 from evaluation.forecast import NANO, Forecast, forecast
 from evaluation.label import LabelledSet, read_labels

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from common.actions.catalogue import Catalogue
-from common.analysis.pack import pack_call
-from common.analysis.prices import Prices, schema_text, size_of
+from common.analysis.money.prices import Prices, schema_text, size_of
+from common.analysis.packs.pack import pack_call
 from common.config import Settings
 from common.core.task import Risk
 from common.ports import Usage

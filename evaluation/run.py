@@ -17,7 +17,7 @@ from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
 from common.analysis.chain import chain
 from common.analysis.prompts import ANALYSIS
-from common.analysis.rules import Rules
+from common.analysis.rules.rules import Rules
 from common.config import Settings
 from common.core.task import Frozen, Risk
 from common.ports import Analyzer, Answer, BudgetView, NotAnswered, Question

@@ -13,9 +13,9 @@ from typing import Any
 import httpx2
 from pydantic import SecretStr
 
-from common.analysis.claude import ClaudeClient
-from common.analysis.claude_batches import ClaudeBatches
-from common.analysis.key import Key
+from common.analysis.batches.claude import ClaudeBatches
+from common.analysis.providers.claude import ClaudeClient
+from common.analysis.providers.key import Key
 
 KEY = "sk-ant-test-batches-0123456789"
 PATH = "/v1/messages/batches"

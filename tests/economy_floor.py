@@ -10,11 +10,11 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.adapters.system_clock import SystemClock
-from common.analysis.asking import Source
-from common.analysis.batch_door import BatchDoor
-from common.analysis.batched import Batched, Remembers
+from common.analysis.batches.batched import Batched, Remembers
+from common.analysis.batches.door import BatchDoor
 from common.analysis.cascade import Tiers
-from common.analysis.prices import Prices
+from common.analysis.money.prices import Prices
+from common.analysis.packs.asking import Source
 from common.core.task import Failure, State, Task
 from common.ports import Added, Analyzer, Answer, Batches, Budget, NotAnswered, Question, Queue, Submission
 from functions.analyze.collecting import Collector

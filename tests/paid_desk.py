@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from common.adapters.memory.rows import CallEntry, TaskRow
 from common.analysis import choose
-from common.analysis.batched import Batched, batched
-from common.analysis.cached import Cached
+from common.analysis.batches.batched import Batched, batched
+from common.analysis.cache.cached import Cached
+from common.analysis.cache.shelf import Memory
 from common.analysis.chain import Chain
-from common.analysis.shelf import Memory
 from common.ports import Bill
 from common.wiring import Container, Thinker
 from tests.metered.asked import Asked

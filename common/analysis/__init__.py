@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # pragma: no cover - `./aiw recipes` needs none of it, and has 0.3 s
     from common.actions.catalogue import Catalogue
+    from common.analysis.cache.shelf import Memory
     from common.analysis.chain import Chain
-    from common.analysis.shelf import Memory
     from common.config import Settings
     from common.ports import Budget
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from common.analysis.call import Asker, Billed, Call, Fault, Reply
-from common.analysis.faults import LONGEST_RETRY_AFTER, SOON
+from common.analysis.providers.faults import LONGEST_RETRY_AFTER, SOON
 from common.telemetry import metrics, note
 
 IN_A_ROW: Final = 3  # failures, and no answer between them: then it is not one call's misfortune

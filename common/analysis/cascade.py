@@ -12,8 +12,8 @@ from typing import Final, Literal
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.asking import Packs
 from common.analysis.history import bound_steps, kept_steps
+from common.analysis.packs.asking import Packs
 from common.config import Settings
 from common.core.task import Risk, Task, highest
 from common.ports import Answer, NotAnswered, Question

@@ -8,17 +8,17 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.asking import Packing, Packs, Source
 from common.analysis.breaker import Breaker
-from common.analysis.budget import BudgetDoor
-from common.analysis.cached import Cached
+from common.analysis.cache.cached import Cached
+from common.analysis.cache.shelf import Memory, Shelf
 from common.analysis.cascade import Cascade, Tiers
 from common.analysis.generate import Writer
-from common.analysis.prices import Prices
+from common.analysis.money.door import BudgetDoor
+from common.analysis.money.prices import Prices
+from common.analysis.packs.asking import Packing, Packs, Source
 from common.analysis.prompts import ANALYSIS
-from common.analysis.providers import Provider, provider
-from common.analysis.rules import Rules
-from common.analysis.shelf import Memory, Shelf
+from common.analysis.providers.registry import Provider, provider
+from common.analysis.rules.rules import Rules
 from common.analysis.warm import Warm
 from common.config import Settings
 from common.core.spending import Standing, standing

@@ -13,8 +13,8 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.answer import ended_badly
 from common.analysis.call import Asker, Billed, Call, Fault
+from common.analysis.packs.answer import ended_badly
 from common.analysis.prompts import GENERATE, prompt
 from common.core.task import Json, Task
 

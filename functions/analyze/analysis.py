@@ -10,8 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.budget import LOOK_AGAIN
 from common.analysis.history import kept_steps
+from common.analysis.money.door import LOOK_AGAIN
 from common.claim_loop import Turn
 from common.core.after_analysis import after_failure, batch_room
 from common.core.errors import Invalid, Unavailable

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batch_door import PENDING, Lost
-from common.analysis.batched import Again, Collected, Redo, Verdict
-from common.analysis.cache_key import speaks_of_time
+from common.analysis.batches.batched import Again, Collected, Redo, Verdict
+from common.analysis.batches.door import PENDING, Lost
+from common.analysis.cache.key import speaks_of_time
 from common.core.after_analysis import after_batch, after_failure, batch_room
 from common.core.errors import Unavailable
 from common.core.lifecycle import Transition

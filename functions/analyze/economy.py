@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.cache_key import normalised, shape, speaks_of_time
-from common.analysis.cacheable import may_share
+from common.analysis.cache.cacheable import may_share
+from common.analysis.cache.key import normalised, shape, speaks_of_time
 from common.claim_loop import Turn
 from common.core.after_analysis import after_batch, after_failure, batch_room
 from common.core.errors import Unavailable

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.analysis.batched import Batched, Outgoing
+from common.analysis.batches.batched import Batched, Outgoing
 from common.analysis.call import Fault
 from common.core.after_analysis import after_batch, after_failure, batch_room, parked
 from common.core.lifecycle import Transition

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import Query
 
 from common import api
-from common.analysis.cached_answer import answer_from
+from common.analysis.cache.entry import answer_from
 from common.api import usd
 from common.core.errors import Conflict, FieldError, Invalid, NotFound
 from common.ports import Principal, Remembered

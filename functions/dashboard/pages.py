@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from common import api
-from common.analysis.recipes import RECIPES
+from common.analysis.rules.recipes import RECIPES
 from common.auth import ROLES, reaches, require
 from common.core.errors import NotFound
 from common.core.task import RISKS, TERMINAL, Attempt, Json, Lang, State, Task

@@ -26,7 +26,7 @@ def prepare(cluster: Cluster | None, database_url: str, keep: Callable[[str], No
     Returns `schema`, `postgres` (its version) and `seconds`.
     """
     from common.adapters.postgres import bootstrap, migrations  # noqa: PLC0415 - only in the child: half a second, 30 MB
-    from common.analysis.prices import check_models  # noqa: PLC0415 - as above
+    from common.analysis.money.prices import check_models  # noqa: PLC0415 - as above
     from common.config import Settings  # noqa: PLC0415 - as above
     from common.core.errors import SchemaTooNew, Unavailable  # noqa: PLC0415 - as above
 

@@ -35,7 +35,7 @@ def reply(**changes: Json) -> Behaviour:
 @pytest.fixture(autouse=True)
 def known_nonce(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake says what it is told and cannot echo: so each call, of one task here, has the same nonce."""
-    monkeypatch.setattr("common.analysis.pack.secrets.token_hex", lambda _: NONCE)
+    monkeypatch.setattr("common.analysis.packs.pack.secrets.token_hex", lambda _: NONCE)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_what_a_model_says_and_is_no_plan_is_paid_and_a_persons(desk: Desk, beha
 
 def test_a_slow_answer_is_not_waited_for_and_assumed_billed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """I7: nobody knows whether the model went on."""
-    monkeypatch.setattr("common.analysis.pack.SECONDS", 0.3)
+    monkeypatch.setattr("common.analysis.packs.pack.SECONDS", 0.3)
     desk.plays({"type": "delay", "seconds": 2})
     said = desk.read(question("weigh the offers"))
     assert isinstance(said, NotAnswered)

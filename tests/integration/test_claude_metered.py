@@ -53,7 +53,7 @@ PERSON = [
 @pytest.fixture
 def paid(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paid]:
     """A desk whose patience with a provider is short."""
-    monkeypatch.setattr("common.analysis.pack.SECONDS", 0.5)
+    monkeypatch.setattr("common.analysis.packs.pack.SECONDS", 0.5)
     with paid_desk() as made:
         yield made
 

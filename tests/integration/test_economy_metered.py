@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from common.actions.catalogue import Catalogue
 from common.adapters.system_clock import SystemClock
-from common.analysis.batched import batched
+from common.analysis.batches.batched import batched
 from common.config import Settings
 from common.core.lifecycle import move
 from common.core.task import State, Task

@@ -15,7 +15,7 @@ import anthropic
 import httpx2
 import pytest
 
-from common.analysis.prices import TABLE
+from common.analysis.money.prices import TABLE
 from common.ports import Usage
 from tests.metered.batches import DAY, Fate
 from tests.metered.faults import Fault

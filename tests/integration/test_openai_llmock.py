@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from common.analysis.call import Billed, Fault, Reply
-from common.analysis.key import OPENAI, Key
-from common.analysis.openai_compatible import OpenAICompatible
+from common.analysis.providers.key import OPENAI, Key
+from common.analysis.providers.openai_compatible import OpenAICompatible
 from tests.llmock import Behaviour, forget, free_port, plays, served, serving
 from tests.unit.test_openai_compatible import KEY, call
 

@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from common.adapters.postgres.costs import PostgresCosts
 from common.adapters.redis.answers import LABEL, LARGEST, PREFIX, SECONDS, SLACK, NoFront, RedisAnswers
 from common.analysis import choose
-from common.analysis.shelf import Memory
+from common.analysis.cache.shelf import Memory
 from common.config import Settings
 from common.core.task import Json, Risk, State, Task
 from common.ports import Answer, Learned, Question

@@ -16,10 +16,14 @@ from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.rows import TaskRow
-from common.analysis import asking, cached_answer, cascade, pack, shelf
-from common.analysis.asking import Packs
-from common.analysis.batch_door import BatchDoor
-from common.analysis.pack import BadItem, Item, Reading, read_pack
+from common.analysis import cascade
+from common.analysis.packs import asking
+from common.analysis.cache import entry
+from common.analysis.packs import pack
+from common.analysis.cache import shelf
+from common.analysis.packs.asking import Packs
+from common.analysis.batches.door import BatchDoor
+from common.analysis.packs.pack import BadItem, Item, Reading, read_pack
 from common.core.lifecycle import Transition
 from common.core.task import Json, Origin, Plan, Task
 from common.ports import Answer, Asking, Bill, Flight, Forming, NotAnswered, Question, Remembered
@@ -32,7 +36,7 @@ from tests.simulator.watched_money import Redis
 
 def _permits(patch: pytest.MonkeyPatch) -> None:
     def document_of(answer: Answer) -> dict[str, Json]:
-        return {**cached_answer.document_of(answer), "needs_approval": False}
+        return {**entry.document_of(answer), "needs_approval": False}
 
     patch.setattr(shelf, "document_of", document_of)
 
@@ -51,7 +55,7 @@ def _policy_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def _claim_forgotten(patch: pytest.MonkeyPatch) -> None:
     def document_of(answer: Answer) -> dict[str, Json]:
-        return {**cached_answer.document_of(answer), "risk": "low"}
+        return {**entry.document_of(answer), "risk": "low"}
 
     patch.setattr(shelf, "document_of", document_of)
 
@@ -120,7 +124,7 @@ def _all_in_one(questions: Sequence[Question], most: int) -> list[tuple[int, ...
 
 def _mixed_calls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(asking, "packs_of", _all_in_one)
-    patch.setattr("common.analysis.batched.packs_of", _all_in_one)
+    patch.setattr("common.analysis.batches.batched.packs_of", _all_in_one)
     patch.setattr(analysis, "together", lambda packs: list(packs))
 
 
@@ -164,7 +168,7 @@ def _lower_of_two(patch: pytest.MonkeyPatch) -> None:
         return replace(said, risk=strong.risk) if isinstance(said, Answer) and isinstance(strong, Answer) else said
 
     patch.setattr(cascade, "joined", joined)
-    patch.setattr("common.analysis.batched.joined", joined)
+    patch.setattr("common.analysis.batches.batched.joined", joined)
 
 
 # --- money and batches ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batching import Listed, Result, fingerprint
+from common.analysis.batches.provider import Listed, Result, fingerprint
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.ports import Usage
 from tests.simulator.provider import DOWN, KEY, SILENT, TOKENS, Provider, price
@@ -42,7 +42,7 @@ class FarBatch:
 
 @dataclass(slots=True)
 class FarBatches:
-    """See `common.analysis.batching.BatchProvider`."""
+    """See `common.analysis.batches.provider.BatchProvider`."""
 
     provider: Provider
     made: dict[str, FarBatch] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.key import Key
+from common.analysis.providers.key import Key
 from common.ports import Usage
 from tests.simulator.violation import Violation
 from tests.simulator.reading import Asked, Reader, Said, told_of
@@ -37,7 +37,7 @@ SILENT: Final = Fault(
 
 @dataclass(slots=True)
 class Provider:
-    """See `common.analysis.providers.Provider`."""
+    """See `common.analysis.providers.registry.Provider`."""
 
     world: World
     has_batches: bool = False

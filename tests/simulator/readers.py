@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from common.analysis.asking import Source
-from common.analysis.batch_door import BatchDoor
-from common.analysis.batched import Batched
-from common.analysis.cached import Cached
+from common.analysis.packs.asking import Source
+from common.analysis.batches.door import BatchDoor
+from common.analysis.batches.batched import Batched
+from common.analysis.cache.cached import Cached
 from common.analysis.cascade import Cascade, Tiers
 from common.analysis.chain import Chain, chain_over
-from common.analysis.prices import Prices
-from common.analysis.shelf import Memory
+from common.analysis.money.prices import Prices
+from common.analysis.cache.shelf import Memory
 from common.core.spending import Standing, standing
 from functions.analyze.analysis import Analyst, Means
 from functions.analyze.collecting import Collector

@@ -29,9 +29,9 @@ from common.adapters.memory.reads import MemoryReads
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.adapters.system_clock import SystemClock
-from common.analysis.batched import Batched
-from common.analysis.prices import TABLE
-from common.analysis.quote import Quote
+from common.analysis.batches.batched import Batched
+from common.analysis.money.prices import TABLE
+from common.analysis.money.quote import Quote
 from common.auth import Doorkeeper
 from common.config import Settings
 from common.core.policy import Policy

@@ -17,8 +17,8 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
 from common.analysis.chain import chain_over
-from common.analysis.claude import ClaudeClient
-from common.analysis.key import Key
+from common.analysis.providers.claude import ClaudeClient
+from common.analysis.providers.key import Key
 from common.config import Settings
 from common.core.policy import Function, Policy
 from common.core.task import (

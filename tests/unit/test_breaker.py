@@ -12,7 +12,7 @@ import pytest
 
 from common.analysis.breaker import IN_A_ROW, Breaker
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.faults import LONGEST_RETRY_AFTER, SOON
+from common.analysis.providers.faults import LONGEST_RETRY_AFTER, SOON
 from common.core.errors import Unavailable
 from common.ports import NotAnswered, Usage
 from tests.unit.provider import WORKSPACE, Provider, fault, question

@@ -13,9 +13,9 @@ import pytest
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import BudgetEntry, SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis.budget import BudgetDoor
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.prices import TABLE, UnknownPriceError
+from common.analysis.money.door import BudgetDoor
+from common.analysis.money.prices import TABLE, UnknownPriceError
 from common.ports import Usage
 from common.telemetry import metrics
 

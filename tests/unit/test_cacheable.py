@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from common.analysis.cache_key import Basis, key_of
-from common.analysis.cacheable import may_share, why_not_kept
-from common.analysis.secret_words import looks_secret
+from common.analysis.cache.cacheable import may_share, why_not_kept
+from common.analysis.cache.key import Basis, key_of
+from common.analysis.cache.secret_words import looks_secret
 from common.core.policy import Policy
 from common.core.task import Failure, Json, Plan, Request, Risk, State, Step, Task
 from common.ports import Answer, Question

@@ -17,9 +17,9 @@ from common.actions.catalogue import Catalogue
 from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.front import MemoryFront
 from common.adapters.memory.store import MemoryStore
-from common.analysis.cached import Cached
-from common.analysis.cached_answer import answer_from, asked_again, document_of
-from common.analysis.shelf import FLIGHT, Memory, Shelf
+from common.analysis.cache.cached import Cached
+from common.analysis.cache.entry import answer_from, asked_again, document_of
+from common.analysis.cache.shelf import FLIGHT, Memory, Shelf
 from common.core.errors import StoreUnavailable
 from common.core.policy import Policy
 from common.core.task import Failure, Json, Plan, Request, Risk, State, Step, Task

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from common.analysis.prices import Prices
+from common.analysis.money.prices import Prices
 from common.core.task import Json, Risk, Step
 from common.ports import Answer, NotAnswered, Usage
 from tests.unit.provider import KEY, POLICY, Provider, answers, proposal, question, step

@@ -10,12 +10,12 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from common.analysis.batching import Listed, Result, batches_of, fingerprint
+from common.analysis.batches.claude import ClaudeBatches
+from common.analysis.batches.provider import Listed, Result, batches_of, fingerprint
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.claude import ClaudeClient
-from common.analysis.claude_batches import ClaudeBatches
-from common.analysis.key import Key
-from common.analysis.openai_compatible import OpenAICompatible
+from common.analysis.providers.claude import ClaudeClient
+from common.analysis.providers.key import Key
+from common.analysis.providers.openai_compatible import OpenAICompatible
 from common.config import Settings
 from common.ports import Usage
 from tests.batch_side import KEY, BatchSide, message, refusal

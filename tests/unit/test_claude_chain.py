@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.prices import Prices
+from common.analysis.money.prices import Prices
 from common.core.task import Json
 from common.ports import Answer, NotAnswered, Usage
 from tests.unit.provider import KEY, Provider, answers, failed, fault, message, proposal, question, step, task_of

@@ -13,8 +13,8 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from common.analysis.answer import LONGEST
-from common.analysis.pack import TEXT_BYTES, packs_of, shares_of
+from common.analysis.packs.answer import LONGEST
+from common.analysis.packs.pack import TEXT_BYTES, packs_of, shares_of
 from common.core.errors import StoreUnavailable
 from common.core.task import Origin
 from common.ports import Answer, CallRequest, NotAnswered, NotReserved

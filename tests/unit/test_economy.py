@@ -21,14 +21,14 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.front import MemoryFront
 from common.adapters.memory.rows import CallEntry, TaskRow
 from common.adapters.memory.store import MemoryStore
-from common.analysis.asking import Source
-from common.analysis.batch_door import BatchDoor
-from common.analysis.batched import Batched, batched
-from common.analysis.cached import Cached
+from common.analysis.batches.batched import Batched, batched
+from common.analysis.batches.door import BatchDoor
+from common.analysis.cache.cached import Cached
+from common.analysis.cache.shelf import Memory, Shelf
 from common.analysis.cascade import Tiers
-from common.analysis.prices import Prices
+from common.analysis.money.prices import Prices
+from common.analysis.packs.asking import Source
 from common.analysis.prompts import ANALYSIS
-from common.analysis.shelf import Memory, Shelf
 from common.config import Settings
 from common.core.after_analysis import BATCH_LASTS
 from common.core.task import State

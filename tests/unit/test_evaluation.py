@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.actions.catalogue import Catalogue
-from common.analysis.rules import Rules
+from common.analysis.rules.rules import Rules
 from common.config import Settings
 from common.ports import Answer, NotAnswered, Question
 from evaluation import place, run as running

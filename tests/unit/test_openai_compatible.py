@@ -16,11 +16,11 @@ from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis.answer import Wanted
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.chain import chain_over
-from common.analysis.key import OPENAI, Key
-from common.analysis.openai_compatible import BODY_MAX, OpenAICompatible
+from common.analysis.packs.answer import Wanted
+from common.analysis.providers.key import OPENAI, Key
+from common.analysis.providers.openai_compatible import BODY_MAX, OpenAICompatible
 from common.config import Settings
 from common.core.task import Json
 from common.ports import Answer, Usage

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from common import telemetry
 from common.analysis.call import Call, Fault
-from common.analysis.claude import ClaudeClient
-from common.analysis.key import Key
-from common.analysis.pace import Left, Pace, anthropic_left, openai_left
+from common.analysis.providers.claude import ClaudeClient
+from common.analysis.providers.key import Key
+from common.analysis.providers.pace import Left, Pace, anthropic_left, openai_left
 from tests.unit.provider import KEY, fault, message, proposal
 
 DATE = "Tue, 24 Nov 2026 01:00:00 GMT"

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from pydantic import SecretStr
 
 from common.analysis.call import Call
-from common.analysis.prices import TABLE, OwnPrice, Prices, UnknownPriceError, check_models, own_prices
+from common.analysis.money.prices import TABLE, OwnPrice, Prices, UnknownPriceError, check_models, own_prices
 from common.config import Settings, WrongSettingError
 from common.ports import Usage
 from common.wiring import bootstrap

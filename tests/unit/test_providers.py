@@ -18,9 +18,10 @@ from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis import choose, providers
-from common.analysis.prices import check_models
-from common.analysis.providers import PROVIDERS, provider
+from common.analysis import choose
+from common.analysis.money.prices import check_models
+from common.analysis.providers import registry
+from common.analysis.providers.registry import PROVIDERS, provider
 from common.config import Settings, WrongSettingError
 from common.core.task import Json
 from common.ports import Answer
@@ -127,7 +128,7 @@ def test_the_worked_example_works(
 def test_the_examples_class_is_a_provider() -> None:
     """Every name of the protocol."""
     names = {"source", "has_batches", "of", "is_ready", "ask", "close"}
-    assert names | {"key"} == {n for n in dir(providers.Provider) if not n.startswith("_")} | {
+    assert names | {"key"} == {n for n in dir(registry.Provider) if not n.startswith("_")} | {
         "source", "has_batches", "key",
     }  # fmt: skip
     assert all(re.search(rf"\b{name}\b", EXAMPLE) for name in names | {"key"})

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from common.actions.catalogue import Catalogue
-from common.analysis.prices import TABLE, OwnPrice, Prices
+from common.analysis.money.prices import TABLE, OwnPrice, Prices
+from common.analysis.money.quote import Quote
 from common.analysis.prompts import GENERATE, prompt
-from common.analysis.quote import Quote
 from common.api import usd
 from common.core.after_step import Began, Limits, NotDone, Unknown, after_step
 from common.core.lifecycle import Transition

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from common.analysis.call import Call, Purpose
-from common.analysis.prices import TABLE
-from common.analysis.savings import bill_of, sum_of
+from common.analysis.money.prices import TABLE
+from common.analysis.money.savings import bill_of, sum_of
 from common.ports import Bill, Saved, Usage
 
 HAIKU, SONNET, OPUS = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"

@@ -18,11 +18,11 @@ from functools import lru_cache
 from typing import Final
 
 from common.actions.catalogue import Catalogue
-from common.analysis.answer import UnusableError, Wanted, ended_badly, read_item, read_items
 from common.analysis.call import Call, Reply
 from common.analysis.history import kept_steps
+from common.analysis.packs.answer import UnusableError, Wanted, ended_badly, read_item, read_items
+from common.analysis.packs.question import content_of
 from common.analysis.prompts import ANALYSIS, prompt
-from common.analysis.question import content_of
 from common.core.errors import Invalid
 from common.core.task import Failure, Json, Step
 from common.ports import Answer, NotAnswered, Question

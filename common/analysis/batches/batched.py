@@ -14,15 +14,15 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.asking import Source
-from common.analysis.batch_door import BatchDoor, Ended
-from common.analysis.batching import batches_of
+from common.analysis.batches.door import BatchDoor, Ended
+from common.analysis.batches.provider import batches_of
 from common.analysis.call import Call, Reply
 from common.analysis.cascade import BELIEVED, GRAVEST, Tiers, Why, has_failed, joined, settled, why_stronger
-from common.analysis.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
-from common.analysis.prices import Prices
+from common.analysis.money.prices import Prices
+from common.analysis.packs.asking import Source
+from common.analysis.packs.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
 from common.analysis.prompts import ANALYSIS
-from common.analysis.providers import provider
+from common.analysis.providers.registry import provider
 from common.config import Settings
 from common.core.policy import Policy
 from common.core.spending import Standing, standing

@@ -14,11 +14,11 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batching import BatchProvider, Listed, Result
-from common.analysis.budget import refused
+from common.analysis.batches.provider import BatchProvider, Listed, Result
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.prices import Prices, UnknownPriceError
-from common.analysis.savings import bill_of, sum_of
+from common.analysis.money.door import refused
+from common.analysis.money.prices import Prices, UnknownPriceError
+from common.analysis.money.savings import bill_of, sum_of
 from common.ports import (
     Asked,
     Batch,

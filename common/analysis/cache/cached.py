@@ -15,10 +15,10 @@ from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.cacheable import may_share
-from common.analysis.cached_answer import SOURCE, answer_from, asked_again
-from common.analysis.sample import compared
-from common.analysis.shelf import Shelf
+from common.analysis.cache.cacheable import may_share
+from common.analysis.cache.entry import SOURCE, answer_from, asked_again
+from common.analysis.cache.shelf import Shelf
+from common.analysis.packs.sample import compared
 from common.core.errors import Unavailable
 from common.core.task import Failure, State
 from common.ports import Analyzer, Answer, Asking, Flight, Learned, NotAnswered, Question, Remembered, Use

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from common.analysis import patterns
-from common.analysis.sentence import BARE, QUOTE, TIME, WAIT, Sentence
-from common.analysis.times import When, moment
+from common.analysis.rules import patterns
+from common.analysis.rules.sentence import BARE, QUOTE, TIME, WAIT, Sentence
+from common.analysis.rules.times import When, moment
 from common.core.policy import Policy
 from common.core.task import Json, Step
 

@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import Final, Protocol
 
 from common.analysis.call import Call, Fault, Reply
-from common.analysis.providers import Provider
+from common.analysis.providers.registry import Provider
 
 # By the provider's name in `AIW_PROVIDER`; one that is not here has none, and economy tasks are read at once.
-BATCHES: Final[dict[str, str]] = {"anthropic": "common.analysis.claude_batches:ClaudeBatches"}
+BATCHES: Final[dict[str, str]] = {"anthropic": "common.analysis.batches.claude:ClaudeBatches"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

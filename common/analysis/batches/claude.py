@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from common.analysis.batching import Listed, Result, fingerprint
+from common.analysis.batches.provider import Listed, Result, fingerprint
 from common.analysis.call import Billed, Call, Fault
-from common.analysis.claude import ClaudeClient, UnusableSchemaError, fault_of, parameters, reply_of
+from common.analysis.providers.claude import ClaudeClient, UnusableSchemaError, fault_of, parameters, reply_of
 
 if TYPE_CHECKING:  # pragma: no cover - for the type checker only
     import anthropic
@@ -92,7 +92,7 @@ class ClaudeBatches:
         client = self._client.sdk()
         if client is None:
             return NO_KEY
-        import httpx2  # noqa: PLC0415 - see common/analysis/claude.py
+        import httpx2  # noqa: PLC0415 - see common/analysis/providers/claude.py
 
         path = f"/v1/messages/batches/{provider_id}/results"
         try:
@@ -114,7 +114,7 @@ class ClaudeBatches:
 
 
 def _timeout(seconds: float) -> httpx2.Timeout:
-    import httpx2  # noqa: PLC0415 - see common/analysis/claude.py
+    import httpx2  # noqa: PLC0415 - see common/analysis/providers/claude.py
 
     return httpx2.Timeout(seconds, connect=min(10.0, seconds))
 
@@ -154,7 +154,7 @@ def _listed(made: MessageBatch) -> Listed | None:
 
 def _result(line: str) -> Result:
     """One line of the results. What cannot be read may have been billed."""
-    from anthropic.types import Message  # noqa: PLC0415 - see common/analysis/claude.py
+    from anthropic.types import Message  # noqa: PLC0415 - see common/analysis/providers/claude.py
 
     try:
         given: Any = json.loads(line)

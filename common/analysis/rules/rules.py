@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from common.analysis.history import kept_steps
-from common.analysis.recipes import RECIPES, Known, may_read, nearest, read
-from common.analysis.sentence import Sentence, sentence_of
+from common.analysis.rules.recipes import RECIPES, Known, may_read, nearest, read
+from common.analysis.rules.sentence import Sentence, sentence_of
 from common.analysis.short_texts import remembered
 from common.core.task import Failure, Step, Task
 from common.i18n import t

@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import Final, Protocol, Self
 
 from common.analysis.call import Asker
-from common.analysis.key import Key
+from common.analysis.providers.key import Key
 from common.config import Settings, WrongSettingError
 
 # By name, so that only the one that is used is imported.
 PROVIDERS: Final[dict[str, str]] = {
-    "anthropic": "common.analysis.claude:ClaudeClient",
-    "openai": "common.analysis.openai_compatible:OpenAICompatible",
+    "anthropic": "common.analysis.providers.claude:ClaudeClient",
+    "openai": "common.analysis.providers.openai_compatible:OpenAICompatible",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
-from common.analysis.answer import UnusableError, read_item
+from common.analysis.packs.answer import UnusableError, read_item
 from common.core.task import Json
 from common.ports import Answer
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from common import telemetry
 from common.analysis.call import Billed, Fault
-from common.analysis.faults import LONGEST_RETRY_AFTER, SOON
+from common.analysis.providers.faults import LONGEST_RETRY_AFTER, SOON
 
 # Labels of a metric: a fixed set, whatever a server sends.
 LIMITS: Final = ("requests", "tokens", "input-tokens", "output-tokens")

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from common.analysis.call import Call
-from common.analysis.providers import provider_kind
+from common.analysis.providers.registry import provider_kind
 from common.config import Settings, WrongSettingError
 from common.ports import Usage
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from common.analysis.call import Call
-from common.analysis.prices import Prices, UnknownPriceError, schema_text, size_of
+from common.analysis.money.prices import Prices, UnknownPriceError, schema_text, size_of
 from common.ports import Bill, Saved, Usage
 
 Lever = Literal["model", "prompt", "pack", "batch"]

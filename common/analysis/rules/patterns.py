@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Final
 
-from common.analysis.endings import (
+from common.analysis.rules.endings import (
     EN_BACK,
     EN_FRONT,
     KO_BACK,
@@ -17,7 +17,7 @@ from common.analysis.endings import (
     korean,
     verb,
 )
-from common.analysis.sentence import BARE, JSON as J, QUOTE as Q, TIME as T, URL as U, WAIT as W
+from common.analysis.rules.sentence import BARE, JSON as J, QUOTE as Q, TIME as T, URL as U, WAIT as W
 
 
 @cache

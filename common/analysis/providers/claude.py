@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from common.analysis import faults
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.key import Key
-from common.analysis.pace import Pace, anthropic_left
+from common.analysis.providers import faults
+from common.analysis.providers.key import Key
+from common.analysis.providers.pace import Pace, anthropic_left
 from common.config import Settings
 from common.ports import Usage
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from common.analysis import faults
 from common.analysis.call import Billed, Call, Fault, Reply
-from common.analysis.key import OPENAI, Key
-from common.analysis.pace import Pace, openai_left
+from common.analysis.providers import faults
+from common.analysis.providers.key import OPENAI, Key
+from common.analysis.providers.pace import Pace, openai_left
 from common.config import Settings
 from common.core.task import Json
 from common.ports import Usage

@@ -9,8 +9,8 @@ from typing import Final
 from uuid import UUID
 
 from common.analysis.call import Asker, Billed, Call, Fault, Reply
-from common.analysis.prices import TABLE, Prices, UnknownPriceError
-from common.analysis.savings import bill_of
+from common.analysis.money.prices import TABLE, Prices, UnknownPriceError
+from common.analysis.money.savings import bill_of
 from common.ports import Budget, CallRequest, NotReserved
 from common.telemetry import metrics
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
-from common.analysis.times import EN_TIME, KO_TIME, WAIT_FIRST, When, when_of
+from common.analysis.rules.times import EN_TIME, KO_TIME, WAIT_FIRST, When, when_of
 from common.core.task import Json
 
 # One private-use character each: a text that already holds one of them is nobody's ordinary sentence.

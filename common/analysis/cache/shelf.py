@@ -10,10 +10,10 @@ from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.cache_key import Basis, catalogue_hash, key_of, normalised
-from common.analysis.cache_uses import Uses
-from common.analysis.cacheable import why_not_kept
-from common.analysis.cached_answer import answer_from, document_of
+from common.analysis.cache.cacheable import why_not_kept
+from common.analysis.cache.entry import answer_from, document_of
+from common.analysis.cache.key import Basis, catalogue_hash, key_of, normalised
+from common.analysis.cache.uses import Uses
 from common.core.errors import Invalid, Unavailable
 from common.ports import Answer, Answers, Asking, Flight, Front, Learned, Question, Remembered, Use
 from common.telemetry import code_of, metrics, note

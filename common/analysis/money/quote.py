@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.actions.contract import Writing
-from common.analysis.prices import Prices, UnknownPriceError, size_of
+from common.analysis.money.prices import Prices, UnknownPriceError, size_of
 from common.analysis.prompts import GENERATE, prompt
 from common.config import Settings
 from common.ports import Usage

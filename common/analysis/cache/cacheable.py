@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from common.analysis.cache.secret_words import looks_secret
 from common.analysis.history import why_failed
-from common.analysis.secret_words import looks_secret
 from common.analysis.short_texts import remembered
 from common.core.json_limits import REF
 from common.core.task import Json, Step

@@ -1,0 +1,1 @@
+"""A provider's batches: on record before they are sent, found again whoever died (I7)."""

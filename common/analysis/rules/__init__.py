@@ -1,0 +1,1 @@
+"""What costs nothing: sentences of which a recipe accounts for every word."""
