@@ -137,8 +137,9 @@ class PlainRoute(StarletteRoute):
     def __init__(
         self, path: str, endpoint: Callable[[StrictRequest], Awaitable[Response]], *, methods: list[str], name: str
     ) -> None:
-        """See Route."""
+        """See Route. `answer` is the endpoint itself."""
         super().__init__(path, _Asgi(endpoint), methods=methods, name=name)
+        self.answer = endpoint
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """See Route; telemetry counts by the route, as FastAPI's own routes name themselves."""
@@ -148,9 +149,9 @@ class PlainRoute(StarletteRoute):
 
 
 def shortened(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
-    """The middleware that serves plain routes by their path alone; all others go the long way.
+    """What serves plain routes by their path alone; all others go the long way, through `app`.
 
-    Between it and a route lie three more middlewares and a walk over all routes: a fifth of a wake's time.
+    Between it and a route lie six more middlewares and a walk over all routes: a fourth of a wake's time.
     """
     plain = [route for route in routes if isinstance(route, PlainRoute) and "{" not in route.path]
     found = {(method, route.path): route for route in plain for method in route.methods or ()}
@@ -163,9 +164,14 @@ def shortened(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
             return
         scope["route"], scope["path_params"] = route, {}
         try:
-            await route.app(scope, receive, send)
+            response = await route.answer(StrictRequest(scope, receive))
         except (AppError, HTTPException) as exc:
+            response = problem(Request(scope, receive), exc)
+        except Exception as exc:
+            # A stranger is answered, and goes up to the log; as Starlette's outermost middleware has it.
             await problem(Request(scope, receive), exc)(scope, receive, send)
+            raise
+        await response(scope, receive, send)
 
     return serve
 
@@ -173,11 +179,11 @@ def shortened(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
 class _Asgi:
     """Starlette takes a function for a handler of requests; an object is served as it is."""
 
-    def __init__(self, endpoint: Callable[[StrictRequest], Awaitable[Response]]) -> None:
-        self._endpoint = endpoint
+    def __init__(self, answer: Callable[[StrictRequest], Awaitable[Response]]) -> None:
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._endpoint(StrictRequest(scope, receive))
+        response = await self._answer(StrictRequest(scope, receive))
         await response(scope, receive, send)
 
 

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
 from common import api
 from common.claim_loop import ClaimLoop, Turn
@@ -57,6 +58,16 @@ class Function(ABC):
         """No request is left: release what has not begun. May block for the drain."""
 
 
+class App(FastAPI):
+    """FastAPI's app; before its own middlewares every request is counted, and the plain routes are served."""
+
+    function: FunctionName
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See Starlette: called once, at the first request."""
+        return observed(shortened(super().build_middleware_stack(), self.router.routes), self.function)
+
+
 def make_app(
     name: FunctionName,
     endpoints: Mapping[str, Callable[..., Any] | Direct],
@@ -74,7 +85,7 @@ def make_app(
 
     Its container is built from the environment when the app starts, unless a test has set `app.state.given`.
     """
-    app = FastAPI(
+    app = App(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -97,9 +108,7 @@ def make_app(
     app.add_api_route("/_/ready", _ready, methods=["GET"])
     if pages is not None:
         app.router.routes.extend(pages.routes)
-    # the last that is added is the first that is asked
-    app.add_middleware(shortened, routes=app.router.routes)
-    app.add_middleware(observed, function=name)
+    app.function = name
     return app
 
 
