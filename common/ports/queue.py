@@ -167,6 +167,9 @@ class Queue(Protocol):
     def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
         """Ask that a task under a lease be cancelled once no attempt is open. False of any other."""
 
+    def hasten(self, workspace: UUID, waiting_for: str) -> int:
+        """What a workspace's received and queued tasks wait for (`budget`) has come: they are due now; how many."""
+
     def due(self, limit: int) -> list[Task]:
         """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
 

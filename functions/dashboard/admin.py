@@ -49,6 +49,8 @@ def put_setting(
     if changed is None:
         msg = f"{name} was changed meanwhile: its version is {_setting(name, who, wired).version}. Read it again"
         raise Conflict(msg)
+    if name == "budget_usd" and wired.queue.hasten(who.workspace, "budget"):
+        wired.notifier.publish([WAKE_KINDS[State.RECEIVED], WAKE_KINDS[State.QUEUED]])
     # The threshold may have moved: what waits is assessed again at once rather than within a minute.
     wired.notifier.publish([WAKE_KINDS[State.QUEUED], WAKE_KINDS[State.AWAITING_APPROVAL]])
     response.headers["ETag"] = f'"{changed.version}"'

@@ -256,3 +256,20 @@ def test_a_wait_that_is_over_stays_over_whoever_loses_the_task(ground: Ground) -
     done = Ended(step_id="a", number=None, outcome=OutcomeKind.DONE)
     assert ground.apply(NextStep(task_id=held.id, lease_no=held.lease_no, ended=done))
     assert ground.get(held.id).wait_over is None
+
+
+def test_what_waits_for_money_is_due_once_there_is_some_and_nothing_else_is(ground: Ground) -> None:
+    """I2, I9: a raised limit is felt at once; a time at which to look again is no event, another's wait is another's."""
+    hour = timedelta(hours=1)
+    texts = [ground.claimed(ground.submit(State.RECEIVED)) for _ in range(2)]
+    run = ground.running()
+    for task, what in zip(texts, ("budget", "provider"), strict=True):
+        assert ground.apply(move(task, "deferred", State.RECEIVED, hour, "analyze", waiting_for=what))
+    assert ground.apply(move(run, "snoozed", State.QUEUED, hour, "execute", waiting_for="budget"))
+    before = ground.kinds(texts[0])
+    assert ground.queue.hasten(ground.neighbour, "budget") == 0
+    assert ground.queue.hasten(ground.home, "budget") == 2
+    assert ground.queue.hasten(ground.home, "budget") == 0
+    assert [t.id for t in ground.queue.claim(State.RECEIVED, "w", 10, LEASE)] == [texts[0].id]
+    assert [t.id for t in ground.queue.claim(State.QUEUED, "w", 10, LEASE)] == [run.id]
+    assert ground.kinds(texts[0]) == [*before, "analysis_started"]

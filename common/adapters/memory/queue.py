@@ -143,6 +143,21 @@ class MemoryQueue(MemoryGate, MemoryApply):
                 row.cancel_requested_at, row.cancel_requested_by, row.cancel_note = now, actor, note
             return True
 
+    def hasten(self, workspace: UUID, waiting_for: str) -> int:
+        """See Queue."""
+        with self.store.commit() as now:
+            waiting = [
+                row
+                for row in self.store.tasks.values()
+                if row.workspace == workspace
+                and row.state in {State.RECEIVED, State.QUEUED}
+                and row.waiting_for == waiting_for
+                and not self.is_due(row, now)
+            ]
+            for row in waiting:
+                row.next_check_at = now
+            return len(waiting)
+
     def due(self, limit: int) -> list[Task]:
         """See Queue."""
         with self.store.commit() as now:

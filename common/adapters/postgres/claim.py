@@ -120,6 +120,13 @@ UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_times
 WHERE workspace = $1::uuid AND id = $2::uuid AND state IN ('running', 'analyzing') AND batch IS NULL RETURNING id"""
 
 
+# no transition: the time at which a task is looked at again is no part of its history
+HASTEN: Final = """
+UPDATE tasks SET next_check_at = clock_timestamp()
+WHERE workspace = $1::uuid AND state IN ('received', 'queued') AND waiting_for = $2
+    AND next_check_at > clock_timestamp() RETURNING 1"""
+
+
 def claim(database: Database, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
     """See ports.Queue.claim."""
     return tasks_from(database.hot(CLAIMS[state], worker, str(limit), str(lease.total_seconds())))

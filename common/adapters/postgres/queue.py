@@ -54,6 +54,10 @@ class PostgresQueue:
         """See ports.Queue."""
         return leases.request_cancel(self._database, workspace, task, note, actor)
 
+    def hasten(self, workspace: UUID, waiting_for: str) -> int:
+        """See ports.Queue."""
+        return len(self._database.run(leases.HASTEN, str(workspace), waiting_for))
+
     def due(self, limit: int) -> list[Task]:
         """See ports.Queue."""
         return tasks_from(self._database.run(leases.DUE, str(limit)))
