@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, cast
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from common.core.errors import TooMany
 from common.core.policy import Policy
 from common.ports import Clock, Workspace
 from common.waits import Waits
@@ -18,6 +22,10 @@ from .group_commit import GroupCommit
 POLICY_SECONDS: Final = (
     1.0  # a plan row names the version it was assessed under; the gate asks for the present one (I4)
 )
+
+# Previews that ask a model at once: each holds a thread while a call lasts, and texts are taken in by the same threads.
+PREVIEWS: Final = 8
+PREVIEW_AGAIN: Final = 5  # seconds
 
 
 class Intake:
@@ -31,6 +39,17 @@ class Intake:
         self._clock = clock
         self._policies: dict[UUID, tuple[float, Policy]] = {}
         self._asked: dict[UUID, asyncio.Task[Policy]] = {}
+        self._previews = threading.BoundedSemaphore(PREVIEWS)
+
+    @contextmanager
+    def previewing(self) -> Iterator[None]:
+        """One of the previews that may ask a model now. TooMany."""
+        if not self._previews.acquire(blocking=False):
+            raise TooMany(PREVIEW_AGAIN, "too many previews are being read: try again, or hand the task in")
+        try:
+            yield
+        finally:
+            self._previews.release()
 
     async def policy(self, workspace: UUID) -> Policy:
         """The workspace's policy, a second old at most."""

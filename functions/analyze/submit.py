@@ -217,16 +217,19 @@ def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:
 # --- preview --------------------------------------------------------------------------------------------------------
 
 
-def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang) -> api.Preview:
-    """What would be done, without storing a task. A paid call leaves its row."""
+def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang, request: HttpRequest) -> api.Preview:
+    """What would be done, without storing a task. A paid call leaves its row. TooMany."""
     policy = wired.workspace.policy(who.workspace)
     new = new_task(body, sender(wired, who, lang, policy), "#")
     if new.plan is not None:
         return _previewed(new.kind, new.plan, new.target, wired, lang)
     task = as_task(new)
     question = Question(task=task, policy=policy, purpose="preview")
-    [known] = wired.analyzer.recall([question])
-    [answer] = [known] if known is not None else wired.analyzer.analyze([question])
+    answer: Answer | NotAnswered | None
+    [answer] = wired.analyzer.recall([question])
+    if answer is None:
+        with intake_of(request).previewing():
+            [answer] = wired.analyzer.analyze([question])
     if isinstance(answer, NotAnswered):
         waits = State.MANUAL if answer.again_in is None else State.RECEIVED
         return _unplanned(waits, answer.cost)
