@@ -259,7 +259,7 @@ def test_a_wait_that_is_over_stays_over_whoever_loses_the_task(ground: Ground) -
 
 
 def test_what_waits_for_money_is_due_once_there_is_some_and_nothing_else_is(ground: Ground) -> None:
-    """I2, I9: a raised limit is felt at once; a time at which to look again is no event, another's wait is another's."""
+    """I2, I9: a raised limit is felt at once; when to look again is no event, and another's wait is another's."""
     hour = timedelta(hours=1)
     texts = [ground.claimed(ground.submit(State.RECEIVED)) for _ in range(2)]
     run = ground.running()
