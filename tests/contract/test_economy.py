@@ -390,6 +390,19 @@ def test_what_may_be_anothers_is_not_cancelled_though_nobody_waits(floor: Floor)
     assert (floor.side.count("POST cancel"), theirs.status) == (0, "in_progress")
 
 
+def test_results_that_name_nothing_are_not_taken_for_anothers(floor: Floor) -> None:
+    """I7: a batch whose making had no answer and whose results have no line may be ours: nothing is given back."""
+    floor.submit(*texts(3))
+    floor.side.drop.add("POST create")
+    floor.replica().run()
+    reserved = floor.money()[1]
+    floor.later()
+    floor.side.end(fates={0: "missing"})
+    floor.later()
+    floor.later(LATE)
+    assert floor.money() == (0, reserved)
+
+
 def test_with_nothing_but_others_batches_it_is_voided(floor: Floor) -> None:
     """I7: a lost request whose only look-alike turns out to be another's was not made."""
     tasks = floor.submit(*texts(3))

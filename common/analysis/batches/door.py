@@ -157,7 +157,8 @@ class BatchDoor:
             return None
         said = _by_number(batch, results)
         if not said and not batch.certain:
-            return self._not_ours(batch)
+            # Results that name nothing do not say whose they are: waited for, and assumed billed in the end.
+            return self._not_ours(batch) if any(result.custom_id for result in results) else None
         if not batch.certain and batch.of == batch.id:
             self._look_for_more(batch)
         return Ended(said)
