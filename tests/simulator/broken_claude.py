@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,12 +18,11 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.rows import TaskRow
 from common.analysis import cascade
-from common.analysis.packs import asking
-from common.analysis.cache import entry
-from common.analysis.packs import pack
-from common.analysis.cache import shelf
-from common.analysis.packs.asking import Packs
 from common.analysis.batches.door import BatchDoor
+from common.analysis.cache import entry, key, shelf
+from common.analysis.packs import asking
+from common.analysis.packs.answer import UnusableError, read_items
+from common.analysis.packs.asking import Packs
 from common.analysis.packs.pack import BadItem, Item, Reading, read_pack
 from common.core.lifecycle import Transition
 from common.core.task import Json, Origin, Plan, Task
@@ -61,7 +61,7 @@ def _claim_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def _one_for_all_origins(patch: pytest.MonkeyPatch) -> None:
-    right = shelf.key_of
+    right = key.key_of
 
     def key_of(question: Question, *known: Any) -> str:  # noqa: ANN401 - as it is there
         request = question.task.request.model_copy(update={"origin": Origin.PERSON})
@@ -108,11 +108,11 @@ class FlightForEver(MemoryAnswers):
 def _by_position(patch: pytest.MonkeyPatch) -> None:
     def by_position(said: Any, nonces: Sequence[str], questions: Sequence[Question], reading: Reading) -> list[Item]:  # noqa: ANN401 - a Reply
         try:
-            items = [item for item in pack.read_items(said.text) if isinstance(item, dict)]
-        except pack.UnusableError:
+            items = [item for item in read_items(said.text) if isinstance(item, dict)]
+        except UnusableError:
             items = []
         named = [{**item, "nonce": mark} for item, mark in zip(items, nonces, strict=False)]
-        text = pack.json.dumps({"answers": named})
+        text = json.dumps({"answers": named})
         return read_pack(replace(said, text=text) if items else said, nonces, questions, reading)
 
     patch.setattr(asking, "read_pack", by_position)
@@ -229,15 +229,6 @@ class ParkedForEver(MemoryQueue):
         return super().look_again(row, timedelta(days=3650) if row.batch is not None else check_in, now)
 
 
-class AnsweredUnparked(MemoryQueue):
-    """An answer is applied to whoever waited for it once."""
-
-    def guards_hold(self, row: TaskRow, change: Transition, now: datetime) -> bool:
-        """Whoever holds it now."""
-        late = change.actor == "analyze" and row.state is change.source and change.plan is not None
-        return late or super().guards_hold(row, change, now)
-
-
 def _doubles_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BatchDoor, "_look_for_more", lambda _door, _batch: None)
 
@@ -277,7 +268,6 @@ CLAUDE_VARIANTS: Final = (
     _of("a call that one of two budgets misses", "I7", budget=LoseHalf),
     _of("a parked task with a lease", "I3", queue=ParkedWithLease),
     _of("a parked task that is never looked at", "I9", queue=ParkedForEver),
-    _of("an answer for whoever is not parked any more", "I3", queue=AnsweredUnparked),
     _of("a batch made twice and booked once", "I7", patch=_doubles_forgotten),
     _of("a missing result taken for a free one", "I7", patch=_answers_believed),
 )

@@ -37,8 +37,10 @@ def submit(world: World, move: Move) -> None:
     room = TASKS_MOST - len(world.ids)
     if room <= 0:
         return
-    given = timed(world, REQUESTS[move.pick % len(REQUESTS)], move.pick)
-    home, way = WHO[move.pick % len(WHO)]
+    if move.pick % 3 or world.asked is None:  # else what was asked for last, by whoever asked for it
+        world.asked = (REQUESTS[move.pick % len(REQUESTS)], WHO[move.pick % len(WHO)])
+    given, (home, way) = world.asked
+    given = timed(world, given, move.pick)
     who = world.people[home][way]
     policy = world.workspace.policy(who.workspace)
     sent = sender(world.wired, who, "en", policy)
@@ -204,13 +206,13 @@ def outcome(world: World, move: Move) -> None:
 
 def pause(world: World, _: Move) -> None:
     """Everything stops."""
-    for who, _ in world.people:
+    for who, *_way in world.people:
         world.workspace.pause(who.workspace, "look first", who.person)
 
 
 def resume(world: World, _: Move) -> None:
     """And goes on."""
-    for who, _ in world.people:
+    for who, *_way in world.people:
         world.workspace.pause(who.workspace, None, who.person)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from common.analysis.batches.door import LOST_AFTER
 from common.analysis.batches.provider import Listed, Result, fingerprint
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.ports import Usage
@@ -29,7 +30,7 @@ class FarBatch:
     asked: tuple[list[Asked], ...] = ()
     ended: bool = False
     stopping: bool = False
-    too_late: bool = False  # whoever sent it had been given up by then
+    too_late: bool = False  # whoever sent it had stood still for so long that nobody looks for it
     results: list[Result] = field(default_factory=list)
     said: list[tuple[list[Asked], Said]] = field(default_factory=list)
     billed: int = 0
@@ -75,7 +76,8 @@ class FarBatches:
         names, calls = zip(*asked, strict=True)
         batch = FarBatch(self._name(), world.store.now, tuple(names), tuple(calls), members)
         if batch.call is not None:
-            batch.too_late = world.store.calls[batch.call].state != "reserved"
+            row = world.store.calls[batch.call]
+            batch.too_late = row.state != "reserved" or world.store.now > row.created_at + LOST_AFTER
         self.made[batch.id] = batch
         return batch
 

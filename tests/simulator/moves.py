@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from tests.simulator.setup import Setup
+
 CRASH: Final = "crash"  # the process dies at this point
 LATE: Final = "late"  # it dies after sending a batch, which arrives later, if ever
 TWICE: Final = "twice"  # the batch arrives now and may arrive again
@@ -13,8 +15,8 @@ TWICE: Final = "twice"  # the batch arrives now and may arrive again
 # What a worker, a person or the world may do, and how often beside the others.
 WEIGHTS: Final = {
     "submit": 8,
-    "execute": 34,
-    "analyze": 12,
+    "execute": 40,
+    "analyze": 14,
     "maintain": 12,
     "advance": 14,
     "approve": 14,
@@ -27,7 +29,7 @@ WEIGHTS: Final = {
     "pause": 3,
     "resume": 4,
     "policy": 3,
-    "deliver": 9,
+    "deliver": 13,
     "resubmit": 2,
     "tamper": 1,
     "expire": 1,
@@ -39,6 +41,7 @@ WEIGHTS: Final = {
     "others_batch": 1,
     "key": 1,
 }
+BATCH_MOVES: Final = ("economy", "batches_end", "others_batch")
 # What is rudest in the middle of something else.
 RUDE: Final = {
     "execute": 8,
@@ -102,17 +105,30 @@ class Move:
 
 def history(seed: int) -> tuple[Move, ...]:
     """The history of a seed: a task at least, then whatever happens."""
-    random = Random(seed)
+    random, setup = Random(seed), Setup.of(seed)
+    idle = (() if setup.batches else BATCH_MOVES) + (() if setup.cache else ("redis",))
+    weights = {name: weight for name, weight in WEIGHTS.items() if name not in idle}
     length = random.randint(6, 18)
     rules = [_move(random, "policy")] if random.random() < 0.4 else []
-    return (*rules, _move(random, "submit"), *(_breakable(random) for _ in range(length)))
+    made = [*rules, _move(random, "submit")]
+    while length > 0:
+        length -= 1
+        made.append(_breakable(random, weights))
+        if made[-1].name == "batches_end" and random.random() < 0.8:  # and somebody finds out
+            made += [Move("advance", seconds=random.choice(SPANS[3:])), _busy(random, _move(random, "economy"))]
+        if made[-1].name == "redis" and random.random() < 0.6:  # and the same is asked for again
+            made.append(Move("submit", pick=3 * random.randrange(20)))
+    return tuple(made)
 
 
-def _breakable(random: Random) -> Move:
-    move = _any(random, WEIGHTS)
-    if move.name in BUSY and random.random() < 0.75:
-        move = replace(move, inside=_inside(random, AT_ONCE.get(move.name, RUDE)))
-    return move
+def _breakable(random: Random, weights: dict[str, int]) -> Move:
+    move = _any(random, weights)
+    return _busy(random, move) if move.name in BUSY else move
+
+
+def _busy(random: Random, move: Move) -> Move:
+    """With whatever happens in the middle of it."""
+    return replace(move, inside=_inside(random, move.name)) if random.random() < 0.75 else move
 
 
 def _any(random: Random, weights: dict[str, int]) -> Move:
@@ -129,13 +145,17 @@ def _move(random: Random, name: str) -> Move:
     return Move(name, pick=random.randrange(64), seconds=seconds, moods=moods)
 
 
-def _inside(random: Random, rude: dict[str, int]) -> tuple[tuple[int, Move | str], ...]:
+def _inside(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
+    rude = AT_ONCE.get(name, RUDE)
     happens: list[tuple[int, Move | str]] = []
     for _ in range(random.choice((1, 1, 2))):
         at = random.randrange(1, POINTS)
         kind = random.random()
         if kind < 0.35:
             happens.append((at, random.choice((CRASH, LATE, TWICE))))
+        elif kind < 0.55 and name == "economy":
+            # another replica does all of it meanwhile
+            happens += [(at, Move("advance", seconds=61)), (at, _move(random, name))]
         elif kind < 0.65:
             # it hangs for longer than its lease: others take over, and it comes back
             happens += [(at, Move("advance", seconds=random.choice(SPANS[2:]))), (at, _move(random, "maintain"))]

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.providers.key import Key
+from common.config import Settings
 from common.ports import Usage
-from tests.simulator.violation import Violation
 from tests.simulator.reading import Asked, Reader, Said, told_of
 from tests.simulator.setup import RATES
+from tests.simulator.violation import Violation
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -77,6 +78,11 @@ class Provider:
         usage = Usage(input=TOKENS[0], output=TOKENS[1] * len(asked))
         return Reply(text=said.text, stop=said.stop, usage=usage, request_id=f"req_{len(self.billed)}")
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """See Provider. A history's is made with its world."""
+        raise AssertionError(f"{settings.provider} belongs to a history")
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -105,7 +111,7 @@ class Provider:
 
     def _on_record(self, call: Call) -> UUID:
         """Its row, and no other call's (I7); of a process that stood still for long it is assumed billed already."""
-        for row in self.world.store.calls.values():
+        for row in reversed(self.world.store.calls.values()):
             same = (row.task_ids, row.model, row.reason) == (call.task_ids, call.model, call.reason)
             if same and row.state in {"reserved", "assumed_billed"} and row.id not in self.billed and row.id not in self.world.store.batches:
                 return row.id

@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from common.analysis.packs.asking import Source
-from common.analysis.batches.door import BatchDoor
 from common.analysis.batches.batched import Batched
+from common.analysis.batches.door import BatchDoor
 from common.analysis.cache.cached import Cached
+from common.analysis.cache.shelf import Memory
 from common.analysis.cascade import Cascade, Tiers
 from common.analysis.chain import Chain, chain_over
 from common.analysis.money.prices import Prices
-from common.analysis.cache.shelf import Memory
+from common.analysis.packs.asking import Source
 from common.core.spending import Standing, standing
 from functions.analyze.analysis import Analyst, Means
 from functions.analyze.collecting import Collector
@@ -45,9 +45,9 @@ def chain_of(world: World, worker: str) -> Chain:
     made = chain_over(
         world.provider, settings_of(world.setup), world.budget, world.catalogue, world.time.now, memory
     )  # fmt: skip
-    model = made.model._inner if isinstance(made.model, Cached) else made.model
-    if isinstance(model, Cascade):
-        model._packs._pool = Inline()  # several calls at once, one after another
+    model: object = made.model._inner if isinstance(made.model, Cached) else made.model
+    if isinstance(model, Cascade):  # several calls at once, one after another
+        vars(model._packs)["_pool"] = Inline()
     return made
 
 

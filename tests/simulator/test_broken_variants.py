@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.simulator.broken import VARIANTS, Variant
+from tests.simulator.broken_claude import CLAUDE_VARIANTS
 from tests.simulator.histories import first_failure, shrunk
 
 ENOUGH = 3000  # histories within which a wrong part must be noticed; most need a few dozen
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name.replace(" ", "-"))
+@pytest.mark.parametrize("variant", (*VARIANTS, *CLAUDE_VARIANTS), ids=lambda variant: variant.name.replace(" ", "-"))
 def test_a_wrong_part_is_noticed(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I2-I7, I9, pause, cancel: one condition less, and some history breaks the invariant that it was there for."""
+    """I2-I7, I9, I10, I12, pause, cancel, flights: one condition less, and some history breaks the invariant that it was there for."""
     variant.patch(monkeypatch)
     failure = first_failure(range(ENOUGH), variant.world)
     assert failure is not None, f"nobody noticed {variant.name}"

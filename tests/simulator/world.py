@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 from uuid import UUID
 
+from common import api
 from common.actions.catalogue import Catalogue
 from common.actions.value import Value
 from common.actions.wait import Wait
@@ -83,6 +84,7 @@ class World:
         self.home = self.people[0][0].workspace
         self.allow(self.setup.cap)
         self.ids: list[UUID] = []
+        self.asked: tuple[api.TaskRequest, tuple[int, int]] | None = None  # what was asked for last, and by whom
         self.last: Submission | None = None
         self.last_at = 0.0
         self.told: list[BaseException] = []
