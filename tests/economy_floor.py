@@ -87,6 +87,7 @@ class Floor:
     side: BatchSide
     strong: str = ""
     memory: Remembers | None = None
+    saving: bool = False  # whether money nears its limit
     told: Told = field(default_factory=Told)
 
     def replica(
@@ -108,7 +109,7 @@ class Floor:
             catalogue=catalogue,
             now=lambda: datetime.now(UTC),
             source=Source("claude", lambda: key),
-            saving=lambda _: False,
+            saving=lambda _: self.saving,
             close=lambda: None,
             memory=self.memory,
         )

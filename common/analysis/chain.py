@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
+from functools import partial
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
@@ -13,7 +13,7 @@ from common.analysis.cache.cached import Cached
 from common.analysis.cache.shelf import Memory, Shelf
 from common.analysis.cascade import Cascade, Tiers
 from common.analysis.generate import Writer
-from common.analysis.money.door import BudgetDoor
+from common.analysis.money.door import BudgetDoor, nears_limit
 from common.analysis.money.prices import Prices
 from common.analysis.packs.asking import Packing, Packs, Source
 from common.analysis.prompts import ANALYSIS
@@ -21,7 +21,6 @@ from common.analysis.providers.registry import Provider, provider
 from common.analysis.rules.rules import Rules
 from common.analysis.warm import Warm
 from common.config import Settings
-from common.core.spending import Standing, standing
 from common.core.task import Json, Task
 from common.ports import Analyzer, Answer, Budget, NotAnswered, Question
 
@@ -82,14 +81,22 @@ class Chain:
         return self._writer.generate(task, prompt, max_tokens, schema)
 
 
-def chain(
+def chain_of(
     settings: Settings,
     budget: Budget,
     catalogue: Catalogue,
-    now: Callable[[], datetime],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     memory: Memory | None = None,
 ) -> Chain:
-    """An installation's. Opens nothing: the provider's client is made at the first question."""
+    """An installation's. Opens nothing: the provider's client is made at the first question. WrongSettingError.
+
+    Args:
+        settings: provider, models, packs and cache.
+        budget: where money is reserved and booked.
+        catalogue: the actions that plans are read against.
+        now: the present time, aware; this process's clock serves, since times in a text are a person's.
+        memory: where answers are remembered; None: nowhere.
+    """
     return chain_over(provider(settings), settings, budget, catalogue, now, memory)
 
 
@@ -110,11 +117,7 @@ def chain_over(
     asker = Breaker(Warm(door), now)
     packs = Packs(asker, budget, catalogue, now, Source(asked.source, asked.key.value), packing)
     tiers = Tiers.of(settings)
-
-    def saving(workspace: UUID) -> bool:
-        return standing(budget.month(workspace)) is not Standing.NORMAL
-
-    cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, saving)
+    cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, partial(nears_limit, budget))
     writer = Writer(door, settings.model)
 
     def close_asking() -> None:

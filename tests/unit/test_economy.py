@@ -337,6 +337,21 @@ def test_those_that_wait_for_an_equal_one_go_with_it_to_the_strong_model() -> No
     assert floor.side.count("POST create") == 2
 
 
+def test_a_doubt_that_nobody_looked_into_for_want_of_money_is_not_remembered() -> None:
+    """I10: near the limit the small model's doubt is a person's; once there is money again, it is asked anew."""
+    floor = remembering(on_memory(STRONG))
+    floor.saving = True
+    floor.side.says = lambda _, __: reading(confidence=0.1)
+    [doubted] = floor.submit("fetch https://a.example/x")
+    floor.replica().run()
+    floor.side.end()
+    floor.later()
+    assert floor.now(doubted.id).state is State.AWAITING_APPROVAL
+    floor.submit("fetch https://a.example/x")
+    floor.replica().run()
+    assert floor.side.count("POST create") == 2
+
+
 def test_an_installation_has_batches_where_its_provider_has() -> None:
     """Chosen by the settings, without opening anything."""
     store = MemoryStore(lambda: datetime.now(UTC))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from common.analysis.batches.door import BatchDoor, Ended
 from common.analysis.batches.provider import batches_of
 from common.analysis.call import Call, Reply
 from common.analysis.cascade import BELIEVED, GRAVEST, Tiers, Why, has_failed, joined, settled, why_stronger
+from common.analysis.money.door import nears_limit
 from common.analysis.money.prices import Prices
 from common.analysis.packs.asking import Source
 from common.analysis.packs.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
@@ -25,7 +27,6 @@ from common.analysis.prompts import ANALYSIS
 from common.analysis.providers.registry import provider
 from common.config import Settings
 from common.core.policy import Policy
-from common.core.spending import Standing, standing
 from common.core.task import Failure, Task
 from common.ports import Answer, Asked, Batch, Batches, Bill, Budget, Member, NotAnswered, Question
 
@@ -169,7 +170,7 @@ class Batched:
             return Redo(Failure(code="unusable_answer", detail=item.why))
         if batch.model != self.tiers.strong or batch.reason == FIRST:
             why = why_stronger(question, item, self.catalogue, self.tiers, saving=saving)
-            return self.final(item) if why is None else Again(item, why)
+            return self.final(item, saving=saving) if why is None else Again(item, why)
         if isinstance(item, NotAnswered) and item.failure.code not in BELIEVED:
             return Redo(item.failure)
         small = Answer(kind="", steps=(), source="", risk=member.risk, cost=member.cost)
@@ -184,9 +185,9 @@ class Batched:
         """The small model's answer where the strong one could not be had: at a high risk, for a person to look at."""
         return self.final(joined(again.small, fault, again.why))
 
-    def final(self, said: Answer | NotAnswered) -> Answer | NotAnswered:
-        """The last word."""
-        return settled(said, self.tiers.escalate_below)
+    def final(self, said: Answer | NotAnswered, *, saving: bool = False) -> Answer | NotAnswered:
+        """The last word. `saving`: nobody stronger was asked for want of money."""
+        return settled(said, self.tiers.escalate_below, saving=saving)
 
 
 def _member(task: UUID, nonce: str, before: Mapping[UUID, Answer | NotAnswered]) -> Member:
@@ -219,16 +220,13 @@ def batched(
     if over is None:
         return None
 
-    def saving(workspace: UUID) -> bool:
-        return standing(budget.month(workspace)) is not Standing.NORMAL
-
     return Batched(
         door=BatchDoor(batches, budget, over, Prices.of(settings), settings.strong_model),
-        tiers=Tiers(small=settings.model, strong=settings.strong_model, escalate_below=settings.escalate_below),
+        tiers=Tiers.of(settings),
         catalogue=catalogue,
         now=now,
         source=Source(asked.source, asked.key.value),
-        saving=saving,
+        saving=partial(nears_limit, budget),
         close=asked.close,
         memory=memory,
         most=settings.pack_tasks,

@@ -11,6 +11,7 @@ from uuid import UUID
 from common.analysis.call import Asker, Billed, Call, Fault, Reply
 from common.analysis.money.prices import TABLE, Prices, UnknownPriceError
 from common.analysis.money.savings import bill_of
+from common.core.spending import Standing, standing
 from common.ports import Budget, CallRequest, NotReserved
 from common.telemetry import metrics
 
@@ -66,6 +67,11 @@ class BudgetDoor:
         """Nobody knows whether it is billed: it is on record in full."""
         self._budget.assume_billed(row, request_id)
         metrics().money.unanswered(call.purpose, call.model, call.reason, reserve)
+
+
+def nears_limit(budget: Budget, workspace: UUID) -> bool:
+    """Whether money is to be saved: near the tighter limit of the month, or at it."""
+    return standing(budget.month(workspace)) is not Standing.NORMAL
 
 
 def request_of(call: Call, reserve: int) -> CallRequest:
