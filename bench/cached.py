@@ -28,8 +28,8 @@ from starlette.concurrency import run_in_threadpool
 from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.store import MemoryStore
 from common.adapters.redis.answers import RedisAnswers
-from common.analysis import choose
 from common.analysis.cache.shelf import Memory
+from common.analysis.chain import chain_of
 from common.config import Settings
 from common.core.policy import Host, Policy
 from common.core.task import Json, Risk, State, Step
@@ -98,7 +98,7 @@ def container_with(url: str) -> Container:
     store = MemoryStore(lambda: datetime.now(UTC))
     front = RedisAnswers(url, folder)
     memory = Memory(answers=MemoryAnswers(store), front=front, worker="bench")
-    analyzer = choose(settings, made.budget, made.catalogue, memory=memory)
+    analyzer = chain_of(settings, made.budget, made.catalogue, memory=memory)
     wired = replace(made, analyzer=analyzer)
     _learn(wired, analyzer)
     return wired

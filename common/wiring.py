@@ -26,10 +26,10 @@ from common.adapters.redis.notifier import NoNotifier, RedisNotifier
 from common.adapters.redis.wakes import RedisWakes
 from common.adapters.system_clock import SystemClock
 from common.adapters.wake_client import WakeClient
-from common.analysis import choose
 from common.analysis.batches.batched import Batched, batched
 from common.analysis.cache.cached import Cached
 from common.analysis.cache.shelf import Memory
+from common.analysis.chain import chain_of
 from common.analysis.money.prices import check_models
 from common.analysis.money.quote import Quote
 from common.auth import Doorkeeper
@@ -114,7 +114,7 @@ def bootstrap(settings: Settings) -> Container:
     answers = PostgresAnswers(database)
     front = RedisAnswers(settings.redis_url, settings.secrets_dir) if settings.redis_url else NoFront()
     worker = f"{settings.function}@{socket.gethostname()}:{os.getpid()}"
-    analyzer = choose(settings, budget, catalogue, memory=Memory(answers=answers, front=front, worker=worker))
+    analyzer = chain_of(settings, budget, catalogue, memory=Memory(answers=answers, front=front, worker=worker))
     batches = PostgresBatches(database)
     remembers = analyzer.model if isinstance(analyzer.model, Cached) else None
     by_batches = batched(settings, budget, batches, catalogue, remembers)

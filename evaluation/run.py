@@ -15,7 +15,7 @@ from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis.chain import chain
+from common.analysis.chain import chain_of
 from common.analysis.prompts import ANALYSIS
 from common.analysis.rules.rules import Rules
 from common.config import Settings
@@ -89,7 +89,7 @@ def reader_for(
     store.settings[WORKSPACE, "budget_usd"] = SettingEntry(0, max_usd)
     store.settings[None, "budget_usd"] = SettingEntry(0, max_usd)
     budget = Purse(store)
-    made = chain(settings, budget, catalogue, now)
+    made = chain_of(settings, budget, catalogue, now)
     try:
         yield Reader(
             made.model,

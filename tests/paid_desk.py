@@ -14,11 +14,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from common.adapters.memory.rows import CallEntry, TaskRow
-from common.analysis import choose
 from common.analysis.batches.batched import Batched, batched
 from common.analysis.cache.cached import Cached
 from common.analysis.cache.shelf import Memory
-from common.analysis.chain import Chain
+from common.analysis.chain import Chain, chain_of
 from common.ports import Bill
 from common.wiring import Container, Thinker
 from tests.metered.asked import Asked
@@ -105,7 +104,7 @@ def paid_desk(says: Callable[[Asked], str] | None = None, **settings: Any) -> It
 
     def thinks(container: Container) -> Thinker:
         memory = Memory(answers=container.answers, front=container.front, worker="test")
-        return choose(container.settings, container.budget, container.catalogue, memory=memory)
+        return chain_of(container.settings, container.budget, container.catalogue, memory=memory)
 
     def by_batches(container: Container) -> Batched | None:
         known = container.analyzer.model if isinstance(container.analyzer, Chain) else None

@@ -1,35 +1,14 @@
-"""Reading tasks: what kind each is, how risky, and how to do it. `choose` gives the Analyzer of an installation."""
+"""Reading tasks: what kind each is, how risky, and how to do it.
 
-from __future__ import annotations
+Each layer knows only the next, outermost first; `chain` puts them together:
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+    rules       what costs nothing
+    cache       what was asked once
+    cascade     a small model, and a strong one for a reason
+    packs       several tasks in one call            (batches: the same, within hours)
+    warm, breaker: calls that had better wait
+    money.door  the one paid door (I7)               (batches.door: the same, for batches)
+    providers   who is asked
 
-if TYPE_CHECKING:  # pragma: no cover - `./aiw recipes` needs none of it, and has 0.3 s
-    from common.actions.catalogue import Catalogue
-    from common.analysis.cache.shelf import Memory
-    from common.analysis.chain import Chain
-    from common.config import Settings
-    from common.ports import Budget
-
-
-def choose(
-    settings: Settings,
-    budget: Budget,
-    catalogue: Catalogue,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    memory: Memory | None = None,
-) -> Chain:
-    """The rules first, then what is remembered, then a model behind the budget door whenever there is a key.
-
-    Args:
-        settings: key, base URL and model.
-        budget: where money is reserved and booked.
-        catalogue: the actions that plans are read against.
-        now: the present time, aware; this process's clock serves, since times in a text are a person's.
-        memory: where answers are remembered; None: nowhere.
-    """
-    from common.analysis.chain import chain  # noqa: PLC0415 - see above
-
-    return chain(settings, budget, catalogue, now, memory)
+`call` is what they say to each other below the packs, `ports.Analyzer` above.
+"""

@@ -16,8 +16,7 @@ from common.actions.contract import Generated, NotDone, Unknown
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis import choose
-from common.analysis.chain import Chain
+from common.analysis.chain import Chain, chain_of
 from common.config import Settings
 from common.core.task import Json
 from common.ports import Answer, NotAnswered, Question
@@ -60,7 +59,7 @@ class Desk:
             model="claude-haiku-5-5",
             secrets_dir=folder,
         )
-        self.chain: Chain = choose(settings, self.budget, Catalogue.shipped(), lambda: NOW)
+        self.chain: Chain = chain_of(settings, self.budget, Catalogue.shipped(), lambda: NOW)
 
     def read(self, asked: Question) -> Answer | NotAnswered:
         """What the chain says of one task."""

@@ -22,8 +22,8 @@ from starlette.testclient import TestClient
 
 from common.adapters.postgres.costs import PostgresCosts
 from common.adapters.redis.answers import LABEL, LARGEST, PREFIX, SECONDS, SLACK, NoFront, RedisAnswers
-from common.analysis import choose
 from common.analysis.cache.shelf import Memory
+from common.analysis.chain import chain_of
 from common.config import Settings
 from common.core.task import Json, Risk, State, Task
 from common.ports import Answer, Learned, Question
@@ -419,7 +419,7 @@ def test_a_check_that_disagrees_is_in_the_ledger_and_drops_the_answer(product: P
     made = product.container
     settings = made.settings.model_copy(update={"cache_checks": 1.0})
     memory = Memory(answers=made.answers, front=made.front, worker="checks")
-    checking = choose(settings, made.budget, made.catalogue, memory=memory)
+    checking = chain_of(settings, made.budget, made.catalogue, memory=memory)
     [task] = product.ground.queue.get(product.ground.home, [UUID(first["id"])])
     fresh = Task(id=task.id, workspace=task.workspace, state=State.ANALYZING, request=task.request)
     question = Question(task=fresh, policy=made.workspace.policy(product.ground.home))

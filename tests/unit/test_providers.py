@@ -18,7 +18,7 @@ from common.actions.catalogue import Catalogue
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
-from common.analysis import choose
+from common.analysis.chain import chain_of
 from common.analysis.money.prices import check_models
 from common.analysis.providers import registry
 from common.analysis.providers.registry import PROVIDERS, provider
@@ -114,7 +114,7 @@ def test_the_worked_example_works(
     store = MemoryStore(lambda: NOW)
     store.settings[WORKSPACE, "policy"] = SettingEntry(0, None)
     budget = MemoryBudget(store)
-    chain = choose(settings, budget, Catalogue.shipped(), lambda: NOW)
+    chain = chain_of(settings, budget, Catalogue.shipped(), lambda: NOW)
     [answer] = chain.analyze([question("weigh the two offers")])
     chain.close()
     assert isinstance(answer, Answer)
