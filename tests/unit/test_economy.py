@@ -122,7 +122,7 @@ def test_a_text_that_may_wait_goes_through_a_batch() -> None:
 
 @pytest.mark.parametrize(
     ("lang", "sentence"),
-    [("en", "Put in a batch that is answered within hours"), ("ko", "몇 시간 안에 답이 오는 묶음에 넣었습니다")],
+    [("en", "Put in a batch that is answered within hours"), ("ko", "몇 시간 안에 답이 오는 배치에 넣었습니다")],
 )
 def test_what_a_parked_task_waits_for_is_said(lang: str, sentence: str) -> None:
     """I9: the provider, until a named time; and its timeline says that it was put in a batch, in both languages."""
