@@ -38,12 +38,15 @@ ACTOR: Final = "analyze"
 DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
 # Of what failed together each waits as long as the others, so that it is packed again.
 JITTER: Final = 0.25
+LOOK: Final = 1.0  # seconds after which somebody may have come while others are read
 URGENT: Final = 9  # a priority that waits for nobody
 PROVIDER_DOWN: Final = timedelta(seconds=30)
 
 EXHAUSTED: Final = NotAnswered(failure=Failure(code="over_budget"), again_in=LOOK_AGAIN, waiting_for="budget")
 # Nobody is in haste: looked at again when the limit may have been raised, or a new month has begun.
 SPARED: Final = NotAnswered(failure=Failure(code="budget_spared"), again_in=timedelta(hours=1), waiting_for="budget")
+
+Asked = dict[Future[list[Transition]], list[Task]]  # what is being read, and of whom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class Means:
     at_once: int = 8  # packs
     pack_tasks: int = 10
     linger: timedelta = timedelta(seconds=2)
+    beside: timedelta = timedelta(seconds=50)  # so long others are begun beside a pack that takes its time
     batches: bool = False  # the provider answers within hours at half the price, and somebody else sees to those
 
 
@@ -78,25 +82,28 @@ class Analyst:
 
     def turn(self) -> Turn:
         """Claim once and have all of it read."""
-        means = self._means
-        packs = self._claimed()
-        if not packs:
+        asked = self._begun(self._means.at_once)
+        if not asked:
             soon = self._next()
             in_ms = None if soon is None else int(soon.total_seconds() * 1000) + 1
             return Turn(claimed=0, done=0, full=False, wake_in_ms=in_ms)
-        policies = {w: means.workspace.policy(w) for w in {pack[0].workspace for pack in packs}}
-        asked = {self._pool.submit(self._read, pack, policies[pack[0].workspace]): pack for pack in packs}
         # `full`: whatever was deferred meanwhile is found by one more claim, which says when it is due.
-        claimed = sum(len(pack) for pack in packs)
-        return Turn(claimed=claimed, done=self._write_all(asked), full=True, wake_in_ms=None)
+        claimed, done = self._write_all(asked)
+        return Turn(claimed=claimed, done=done, full=True, wake_in_ms=None)
 
     # --- claiming ---------------------------------------------------------------------------------------------------
 
-    def _claimed(self) -> list[list[Task]]:
+    def _begun(self, packs: int) -> Asked:
+        """Claim so many packs at most and have them read."""
+        claimed = self._claimed(packs)
+        policies = {w: self._means.workspace.policy(w) for w in {pack[0].workspace for pack in claimed}}
+        return {self._pool.submit(self._read, pack, policies[pack[0].workspace]): pack for pack in claimed}
+
+    def _claimed(self, packs: int) -> list[list[Task]]:
         """Packs to ask about; without a model all that is due, for nobody waits for anybody then."""
         means = self._means
         if means.analyzer.has_model:
-            return together(means.queue.claim_packs(means.worker, self._forming(), means.lease))
+            return together(means.queue.claim_packs(means.worker, self._forming(packs), means.lease))
         return together(
             [task] for task in means.queue.claim(State.RECEIVED, means.worker, means.claim_tasks, means.lease)
         )
@@ -104,14 +111,14 @@ class Analyst:
     def _next(self) -> timedelta | None:
         means = self._means
         if means.analyzer.has_model:
-            return means.queue.next_pack(self._forming())
+            return means.queue.next_pack(self._forming(means.at_once))
         return means.queue.next_due(State.RECEIVED)
 
-    def _forming(self) -> Forming:
+    def _forming(self, packs: int) -> Forming:
         means = self._means
         return Forming(
             tasks=means.pack_tasks,
-            packs=means.at_once,
+            packs=packs,
             linger=means.linger,
             patient=frozenset(self._patient),
             economy=False if means.batches else None,
@@ -119,17 +126,37 @@ class Analyst:
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
-    def _write_all(self, asked: dict[Future[list[Transition]], list[Task]]) -> int:
-        done, open_ = 0, set(asked)
-        while open_:
-            ended, open_ = wait(open_, self._means.lease.total_seconds() / 3, FIRST_COMPLETED)
-            if ended:
-                moves = [change for future in ended for change in future.result()]
-                done += len(write(self._means.queue, self._means.notifier, moves))
-            if open_:
-                held = [(task.id, task.lease_no) for future in open_ for task in asked[future]]
-                self._means.queue.renew(held, self._means.lease)
-        return done
+    def _write_all(self, asked: Asked) -> tuple[int, int]:
+        """Write each as it comes; how many were claimed, and how many moved.
+
+        Beside one that takes long, others are begun: who comes meanwhile waits for a place, not for its end.
+        """
+        means, began = self._means, self._means.clock.monotonic()
+        claimed, done, renewed = sum(map(len, asked.values())), 0, began
+        while asked:
+            ended, _ = wait(asked, min(LOOK, means.lease.total_seconds() / 3), FIRST_COMPLETED)
+            moves = [change for future in ended for change in future.result()]
+            done += len(write(means.queue, means.notifier, moves)) if moves else 0
+            asked = {future: pack for future, pack in asked.items() if future not in ended}
+            now = means.clock.monotonic()
+            if asked and now - renewed >= means.lease.total_seconds() / 3:
+                means.queue.renew([(task.id, task.lease_no) for pack in asked.values() for task in pack], means.lease)
+                renewed = now
+            if asked and now - began < means.beside.total_seconds():
+                more = self._beside(asked)
+                claimed, asked = claimed + sum(map(len, more.values())), asked | more
+        return claimed, done
+
+    def _beside(self, asked: Asked) -> Asked:
+        """What is begun beside others: as many packs as there is place for, and of a claim that fills it one more."""
+        means = self._means
+        if len(asked) >= means.at_once or self._draining() or not means.analyzer.has_model:
+            return {}
+        full = sum(-(-len(pack) // means.pack_tasks) for pack in asked.values())
+        try:
+            return self._begun(max(1, means.at_once - full))
+        except Unavailable:  # those under way are paid for: they are seen to their end
+            return {}
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

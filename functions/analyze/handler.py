@@ -51,6 +51,7 @@ class Analyze(Function):
             at_once=settings.analyses_at_once,
             pack_tasks=settings.pack_tasks,
             linger=timedelta(seconds=settings.pack_linger),
+            beside=timedelta(seconds=settings.wake_seconds),
             batches=container.batched is not None,
         )
         self._analyst = Analyst(means, self._pool, lambda: self._draining)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,9 +17,10 @@ from common.actions.catalogue import Catalogue
 from common.core.errors import StoreUnavailable
 from common.core.lifecycle import Detail, move
 from common.core.task import Failure, Origin, Risk, State, Step
+from common.ports import Answer, NotAnswered, Question
 from functions.analyze.analysis import JITTER
 from tests.contract.ground import DAY
-from tests.unit.analyst import BUSY, FREE, Bench, Script
+from tests.unit.analyst import BUSY, FREE, LINGER, Bench, Script, text_of
 
 
 @pytest.fixture
@@ -123,6 +126,50 @@ def test_an_analyzer_that_raises_is_an_answer_too(error: Exception, state: State
     tasks = [bench.text(text) for text in "ab"]
     bench.turn()
     assert {bench.task(task).state for task in tasks} == {state}
+
+
+def test_who_comes_while_another_is_read_does_not_wait_for_its_end() -> None:
+    """A call that takes long holds up neither who is in haste nor another workspace."""
+    go_on = threading.Event()
+
+    class Slow(Script):
+        def analyze(self, questions: Sequence[Question]) -> list[Answer | NotAnswered]:
+            if text_of(questions[0]) == "slow":
+                assert go_on.wait(20)
+            return super().analyze(questions)
+
+    bench = Bench(Slow(), at_once=3)
+    slow = bench.text("slow")
+    with ThreadPoolExecutor(1) as pool:
+        bench.ground.elapse(LINGER)
+        turn = pool.submit(bench.analyst.turn)
+        assert until(lambda: bench.task(slow).state is State.ANALYZING)
+        urgent = bench.text("urgent", priority=9)
+        assert until(lambda: bench.task(urgent).state is State.QUEUED)
+        assert bench.task(slow).state is State.ANALYZING
+        go_on.set()
+        assert turn.result(20).claimed == 2
+    assert bench.task(slow).state is State.QUEUED
+
+
+def test_nothing_is_begun_beside_others_for_longer_than_a_wake_lasts() -> None:
+    """The wake has to be answered: then the next one claims."""
+    bench = Bench(Script(before=lambda: time.sleep(1.5)), beside=timedelta(0), at_once=3)
+    slow = bench.text("slow")
+    with ThreadPoolExecutor(1) as pool:
+        bench.ground.elapse(LINGER)
+        turn = pool.submit(bench.analyst.turn)
+        assert until(lambda: bench.task(slow).state is State.ANALYZING)
+        bench.text("urgent", priority=9)
+        assert turn.result(20).claimed == 1
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Whether something comes true within ten seconds."""
+    end = time.monotonic() + 10
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return holds()
 
 
 def test_leases_are_renewed_while_an_answer_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
