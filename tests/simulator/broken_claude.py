@@ -245,7 +245,9 @@ def _answers_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BatchDoor, "priced", priced)
 
 
-def _of(name: str, *noticed_by: str, patch: Callable[[pytest.MonkeyPatch], None] | None = None, **parts: Any) -> Variant:  # noqa: ANN401 - adapters' types
+def _of(
+    name: str, *noticed_by: str, patch: Callable[[pytest.MonkeyPatch], None] | None = None, **parts: Any
+) -> Variant:
     queue = parts.pop("queue", MemoryQueue)
     return Variant(name, noticed_by, queue, parts, patch or (lambda _: None))
 

@@ -186,7 +186,9 @@ def resolve(world: World, move: Move) -> None:
     """A person closes it by hand."""
     seen = _looked_at(world, move, State.MANUAL)
     if seen is not None:
-        manual.resolve(seen.task.id, api.Resolution(note="done by hand"), world.wired, world.whose(seen.task.workspace), "en")
+        manual.resolve(
+            seen.task.id, api.Resolution(note="done by hand"), world.wired, world.whose(seen.task.workspace), "en"
+        )
 
 
 def outcome(world: World, move: Move) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from common.core.task import TERMINAL, State
@@ -15,8 +14,8 @@ from tests.simulator.world import World
 MakeWorld = Callable[[int], World]
 ROUNDS: Final = 60  # turns within which everything must have come to an end, or to a person
 RESTS: Final = TERMINAL | {State.AWAITING_APPROVAL, State.MANUAL}
-CLOSING: Final = 8
-QUARTER: Final = 16 * 60.0  # seconds: by then what was sent is on the provider's list, or was not made
+# Seconds: by then what was sent is on the provider's list or was not made; in the end it is assumed billed.
+CLOSING: Final = (16 * 60.0,) * 7 + (8 * 86_400.0,)
 TRIALS: Final = 400  # of making a failing history smaller
 
 
@@ -64,7 +63,7 @@ def _come_to_rest(world: World) -> None:
     world.play(Move("resume"))
     world.allow("1000")
     world.provider.is_ready, world.redis.is_down = True, False
-    patience = 1.0  # seconds: what is due waits for company, the longer the less haste there is
+    patience, written = 1.0, 0  # seconds: where nothing moves, something waits for company, or for its time
     for _ in range(ROUNDS):
         for name in ("maintain", "analyze", *(("economy", "batches_end") if world.setup.batches else ()), "execute"):
             world.play(Move(name))
@@ -74,7 +73,8 @@ def _come_to_rest(world: World) -> None:
         soonest = min(row.next_check_at for row in live if row.next_check_at is not None) - world.store.now
         if any(row.batch is not None for row in live):
             soonest = min(soonest, world.batches.next_due() or soonest)
-        patience = 1.0 if soonest > timedelta(0) else 2 * patience
+        events = sum(map(len, world.store.events.values()))
+        patience, written = 1.0 if events != written else 2 * patience, events
         world.time.seconds += max(patience, soonest.total_seconds() + 0.001)
     for row in world.store.tasks.values():
         if row.state not in RESTS:
@@ -86,10 +86,10 @@ def _come_to_rest(world: World) -> None:
 
 def _books_close(world: World) -> None:
     """I7: with nobody left who waits for a call, each is booked in the end."""
-    for _ in range(CLOSING):
+    for seconds in CLOSING:
         if not any(call.state == "reserved" for call in world.store.calls.values()):
             break
-        world.time.seconds += QUARTER
+        world.time.seconds += seconds
         for name in ("batches_end", "economy", "maintain"):
             world.play(Move(name))
     world.ledger.all_booked()

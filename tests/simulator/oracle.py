@@ -252,4 +252,14 @@ def _may_be(attempt: AttemptRow) -> bool:
 
 def _print(row: TaskRow) -> object:
     outcomes = tuple(a.outcome for a in row.trail)
-    return (row.event_seq, row.state, row.lease_no, row.next_check_at, row.attempts, row.replans, row.plan, row.batch, outcomes)
+    return (
+        row.event_seq,
+        row.state,
+        row.lease_no,
+        row.next_check_at,
+        row.attempts,
+        row.replans,
+        row.plan,
+        row.batch,
+        outcomes,
+    )

@@ -113,7 +113,12 @@ class Provider:
         """Its row, and no other call's (I7); of a process that stood still for long it is assumed billed already."""
         for row in reversed(self.world.store.calls.values()):
             same = (row.task_ids, row.model, row.reason) == (call.task_ids, call.model, call.reason)
-            if same and row.state in {"reserved", "assumed_billed"} and row.id not in self.billed and row.id not in self.world.store.batches:
+            if (
+                same
+                and row.state in {"reserved", "assumed_billed"}
+                and row.id not in self.billed
+                and row.id not in self.world.store.batches
+            ):
                 return row.id
         raise Violation(f"I7: a call for {call.reason} is not on record")
 

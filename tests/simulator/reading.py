@@ -51,7 +51,9 @@ def told_of(content: str) -> list[dict[str, Any]]:
 class Reader:
     """A model. Every plan of it carries a word of its own, by which it is known again whoever gets it."""
 
-    marks: dict[str, UUID | None] = field(default_factory=lambda: {FORGED: None})  # None: said in a way that must not count
+    marks: dict[str, UUID | None] = field(
+        default_factory=lambda: {FORGED: None}
+    )  # None: said in a way that must not count
     last: str = FOREIGN  # the nonce of an earlier call
 
     def says(self, asked: Sequence[Asked], model: str, mood: str) -> Said:

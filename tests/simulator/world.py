@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from random import Random
 from functools import lru_cache
+from random import Random
 from typing import Any, Final, cast
 from uuid import UUID
 
