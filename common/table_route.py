@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
@@ -15,13 +16,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.auth import require, sha256_of
+from common.auth import Doorkeeper, require, sha256_of
 from common.body import read_json
 from common.core.errors import AppError, TooLarge, Unauthenticated, UnsupportedMedia
 from common.core.task import Json
 from common.ports import Principal
 from common.problems import problem
 from common.routes import ROUTE, Route
+
+Looks = dict[str, "asyncio.Future[Principal]"]  # tokens that are being looked up, by their hash
 
 JSON: Final = "application/json"
 BODY_METHODS: Final = frozenset({"POST", "PUT"})
@@ -205,10 +208,24 @@ async def authenticate(request: Request, *, fresh: bool = False) -> Principal:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise Unauthenticated
-    keeper = request.app.state.container.doorkeeper
+    keeper: Doorkeeper = request.app.state.container.doorkeeper
     token = sha256_of(secret.strip())
-    known: Principal | None = None if fresh else keeper.remembered(token)
-    return known or cast("Principal", await run_in_threadpool(keeper.look_up, token))
+    if fresh:
+        return await run_in_threadpool(keeper.look_up, token)
+    return keeper.remembered(token) or await _looked_up(request.app.state.looks, keeper, token)
+
+
+async def _looked_up(looks: Looks, keeper: Doorkeeper, token: str) -> Principal:
+    """Whose it is. All that come while it is looked up wait for the one look; it goes on if the first of them leaves.
+
+    What is remembered of a token ends for all requests at once: each looked it up, by threads and connections that
+    stayed (25 MB).
+    """
+    look = looks.get(token)
+    if look is None:
+        look = looks[token] = asyncio.ensure_future(run_in_threadpool(keeper.look_up, token))
+        look.add_done_callback(lambda _: looks.pop(token, None))
+    return await asyncio.shield(look)
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -123,6 +123,7 @@ def _lifespan(name: FunctionName, build: Callable[[Container], Function]) -> Cal
         function = build(container)
         app.state.container = container
         app.state.function = function
+        app.state.looks = {}
         app.state.loop = ClaimLoop(function.turn, container.clock, lambda: container.notifier.publish(HELP[name]))
 
         # One claim loop a process, so one thread that is always warm.

@@ -53,6 +53,8 @@ SETTINGS: Final = {
     "max_logical_replication_workers": "0",
     # A queue's table turns over; the default minute lets it bloat under load.
     "autovacuum_naptime": "20s",
+    # Its list of dead rows stands beside the load; a table this small needs no more.
+    "autovacuum_work_mem": "4MB",
     "log_min_messages": "warning",
     "log_checkpoints": "off",
 }
