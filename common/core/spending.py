@@ -50,6 +50,12 @@ class _Shown:
     reserved: int
 
 
+def shares_of(whole: int, count: int) -> list[int]:
+    """A cost, or tokens, in shares as equal as whole numbers can be; their sum is the whole. At least one share."""
+    each, rest = divmod(whole, max(count, 1))
+    return [each + (place < rest) for place in range(max(count, 1))]
+
+
 def remaining(money: Money) -> int:
     """What may still be reserved, in nanodollars; never below 0."""
     return max(0, money.cap - money.spent - money.reserved)

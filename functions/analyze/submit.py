@@ -257,6 +257,3 @@ def _previewed(kind: str | None, plan: Plan, target: State, wired: Container, la
         # Reading it, and all that its plan may write: what handing it in would cost at most.
         estimate_usd=api.usd(cost + (plan.cost_cap or 0)),
     )
-
-
-__all__ = ["Answer", "preview", "submit"]

@@ -18,8 +18,9 @@ from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.front import MemoryFront
 from common.adapters.memory.store import MemoryStore
 from common.analysis.cache.cached import Cached
-from common.analysis.cache.entry import answer_from, asked_again, document_of
+from common.analysis.cache.entry import answer_from, document_of
 from common.analysis.cache.shelf import FLIGHT, Memory, Shelf
+from common.analysis.packs.sample import task_chosen
 from common.core.errors import StoreUnavailable
 from common.core.policy import Policy
 from common.core.task import Failure, Json, Plan, Request, Risk, State, Step, Task
@@ -316,7 +317,7 @@ def test_a_share_of_hits_is_asked_again_and_counted(ground: Ground, counted: Met
     process = ground.process(checks=0.3)
     questions = [ground.asks() for _ in range(200)]
     left = [q for q, answer in zip(questions, process.recall(questions), strict=True) if answer is None]
-    assert left == [q for q in questions if asked_again(q.task.id, 0.3)]
+    assert left == [q for q in questions if task_chosen(q.task.id, 0.3)]
     assert 20 < len(left) < 100
     said = process.analyze(questions)
     assert [q.task.id for q in ground.model.asked[-1]] == [q.task.id for q in left]

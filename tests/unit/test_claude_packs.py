@@ -14,8 +14,9 @@ import httpx2
 import pytest
 
 from common.analysis.packs.answer import LONGEST
-from common.analysis.packs.pack import TEXT_BYTES, packs_of, shares_of
+from common.analysis.packs.pack import TEXT_BYTES, packs_of
 from common.core.errors import StoreUnavailable
+from common.core.spending import shares_of
 from common.core.task import Origin
 from common.ports import Answer, CallRequest, NotAnswered, NotReserved
 from tests.unit.packs import TEXTS, known, value, values

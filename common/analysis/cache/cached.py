@@ -16,9 +16,9 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.analysis.cache.cacheable import may_share
-from common.analysis.cache.entry import SOURCE, answer_from, asked_again
+from common.analysis.cache.entry import SOURCE, answer_from
 from common.analysis.cache.shelf import Shelf
-from common.analysis.packs.sample import compared
+from common.analysis.packs.sample import compared, task_chosen
 from common.core.errors import Unavailable
 from common.core.task import Failure, State
 from common.ports import Analyzer, Answer, Asking, Flight, Learned, NotAnswered, Question, Remembered, Use
@@ -252,7 +252,7 @@ class Cached:
 
     def _to_check(self, question: Question) -> bool:
         """A preview is never asked again: it is for somebody who only looks."""
-        return question.purpose == "analysis" and asked_again(question.task.id, self._checks)
+        return question.purpose == "analysis" and task_chosen(question.task.id, self._checks)
 
 
 def _is_claimed(question: Question) -> bool:

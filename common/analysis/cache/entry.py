@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
-from uuid import UUID
 
 from common.analysis.packs.answer import UnusableError, read_item
 from common.core.task import Json
 from common.ports import Answer
 
 SOURCE: Final = "cached"
-_WHOLE: Final = 2**64
 
 
 def document_of(answer: Answer) -> dict[str, Json]:
@@ -46,8 +43,3 @@ def answer_from(document: Mapping[str, Json]) -> Answer | None:
         priority=proposal.priority,
         summary=proposal.summary,
     )
-
-
-def asked_again(task: UUID, share: float) -> bool:
-    """Whether a hit of this task belongs to the share that is asked again: intake and analysis say the same."""
-    return int.from_bytes(hashlib.sha256(task.bytes).digest()[:8]) < share * _WHOLE

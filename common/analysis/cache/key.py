@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from common.analysis.packs.question import local_time
 from common.analysis.short_texts import remembered
 from common.core.policy import Policy
 from common.core.task import Json
@@ -105,7 +105,7 @@ def key_of(question: Question, basis: Basis, now: datetime) -> str:
     """
     task, policy = question.task, question.policy
     text = normalised(task.request.text or "")
-    hour = _here(now, policy.time_zone).strftime("%Y-%m-%dT%H") if speaks_of_time(text) else ""
+    hour = local_time(now, policy.time_zone).strftime("%Y-%m-%dT%H") if speaks_of_time(text) else ""
     parts = [
         _common(basis, *_names(policy), policy.time_zone).hex(),
         str(task.workspace),
@@ -139,13 +139,6 @@ def _common(basis: Basis, functions: tuple[str, ...], channels: tuple[str, ...],
     """What most questions have in common, hashed once."""
     parts = [VERSION, basis.models, basis.prompt_version, basis.catalogue, functions, channels, time_zone]
     return hashlib.sha256(_exact(parts)).digest()
-
-
-def _here(now: datetime, time_zone: str) -> datetime:
-    try:
-        return now.astimezone(ZoneInfo(time_zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        return now
 
 
 def _exact(value: object) -> bytes:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from common.analysis.call import Call
 from common.analysis.money.prices import Prices, UnknownPriceError, schema_text, size_of
+from common.core.spending import shares_of
 from common.ports import Bill, Saved, Usage
 
 Lever = Literal["model", "prompt", "pack", "batch"]
@@ -97,7 +98,7 @@ def _alone(call: Call, usage: Usage) -> Iterator[Usage]:
     """What each task would have used in a call of its own, with nothing cached."""
     shared = _shared(call, usage)
     own = usage.input + usage.cache_read + usage.cache_write - shared
-    for mine, output in zip(_parts(own, call.tasks), _parts(usage.output, call.tasks), strict=True):
+    for mine, output in zip(shares_of(own, call.tasks), shares_of(usage.output, call.tasks), strict=True):
         yield Usage(input=shared + mine, output=output)
 
 
@@ -116,9 +117,3 @@ def _shared(call: Call, usage: Usage) -> int:
         return cached
     system, content = size_of(call.system) + size_of(schema_text(call)), size_of(call.content)
     return usage.input * system // max(system + content, 1)
-
-
-def _parts(whole: int, count: int) -> list[int]:
-    """A number in so many parts that are as equal as whole numbers can be."""
-    each, rest = divmod(whole, max(count, 1))
-    return [each + (number < rest) for number in range(max(count, 1))]

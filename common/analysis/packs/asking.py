@@ -19,10 +19,11 @@ from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.analysis.call import Asker, Billed, Fault
-from common.analysis.packs.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack, shares_of
+from common.analysis.packs.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
 from common.analysis.packs.sample import chosen, compared, lot
 from common.analysis.providers.faults import SOON
 from common.core.errors import Unavailable
+from common.core.spending import shares_of
 from common.core.task import Risk, highest
 from common.ports import Answer, Budget, NotAnswered, Question
 from common.telemetry import count_checks, log_stranger, note

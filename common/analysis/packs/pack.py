@@ -24,6 +24,7 @@ from common.analysis.packs.answer import UnusableError, Wanted, ended_badly, rea
 from common.analysis.packs.question import content_of
 from common.analysis.prompts import ANALYSIS, prompt
 from common.core.errors import Invalid
+from common.core.spending import shares_of
 from common.core.task import Failure, Json, Step
 from common.ports import Answer, NotAnswered, Question
 
@@ -190,12 +191,6 @@ def read_pack(said: Reply, nonces: Sequence[str], questions: Sequence[Question],
         else:
             items.append(BadItem(why="answered twice" if mine else why, own=count == 1, cost=cost))
     return items
-
-
-def shares_of(cost: int, count: int) -> list[int]:
-    """A cost in `count` shares as equal as whole numbers can be; their sum is the cost."""
-    each, rest = divmod(cost, count)
-    return [each + (place < rest) for place in range(count)]
 
 
 def _by_nonce(items: Sequence[Json]) -> dict[str, list[Json]]:

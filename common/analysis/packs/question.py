@@ -30,7 +30,7 @@ def content_of(questions: Sequence[Question], nonces: Sequence[str], mistakes: M
     """
     policy = questions[0].policy
     said: dict[str, Json] = {
-        "now": _here(now, policy.time_zone).isoformat(timespec="minutes"),
+        "now": local_time(now, policy.time_zone).isoformat(timespec="minutes"),
         "time_zone": policy.time_zone,
         "functions": list[Json](sorted(policy.functions)[:NAMES_MAX]),
         "channels": list[Json](sorted(policy.channels)[:NAMES_MAX]),
@@ -57,7 +57,8 @@ def _item(task: Task, nonce: str, mistake: str | None) -> dict[str, Json]:
     return said
 
 
-def _here(now: datetime, time_zone: str) -> datetime:
+def local_time(now: datetime, time_zone: str) -> datetime:
+    """The time there; as it is given where nobody knows the zone."""
     try:
         return now.astimezone(ZoneInfo(time_zone))
     except (ZoneInfoNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Which packs are asked again as a check, and what it means when two readings of one task differ (I12). Pure."""
+"""What is asked again as a check (packs, remembered answers), and what it means that two readings differ (I12)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.core.policy import Policy
@@ -17,13 +18,21 @@ _WHOLE: Final = 2**64
 
 def lot(questions: Sequence[Question]) -> int:
     """A number of 64 bits that depends on which tasks they are and how often each was read, and on nothing else."""
-    names = sorted(f"{q.task.id} {q.task.event_seq}" for q in questions)
-    return int.from_bytes(hashlib.sha256("\n".join(names).encode()).digest()[:8])
+    return _number("\n".join(sorted(f"{q.task.id} {q.task.event_seq}" for q in questions)).encode())
 
 
 def chosen(questions: Sequence[Question], share: float) -> bool:
     """Whether these belong to the share that is asked again."""
     return lot(questions) < share * _WHOLE
+
+
+def task_chosen(task: UUID, share: float) -> bool:
+    """Whether a task belongs to the share whose remembered answers are asked again: the same at every look."""
+    return _number(task.bytes) < share * _WHOLE
+
+
+def _number(names: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(names).digest()[:8])
 
 
 @dataclass(frozen=True, slots=True)
