@@ -61,7 +61,9 @@ class Metrics:
             "aiw_provider_remaining", "Left of the model provider's rate limits", ["limit"], registry=registry
         )
         self._provider_held = Counter(
-            "aiw_provider_held_calls", "Model calls held back: a used up limit, or a provider that is down", registry=registry
+            "aiw_provider_held_calls",
+            "Model calls held back: a used up limit, or a provider that is down",
+            registry=registry,
         )
         self._cache = _Labelled(
             Counter(
