@@ -27,9 +27,11 @@ from common.wake_kinds import ANY, TARGETS, TOLD
 
 # Seconds between two requests to a function: under load a wake stands for all that came meanwhile, and larger batches
 # cost less a task (measured). One whose last wake brought it a single task is under none, and that task's follower may
-# have somebody who waits.
+# have somebody who waits; one that found many is under so much that they do not notice.
 GAP: Final = 0.008
 GAP_ALONE: Final = 0.001
+GAP_MANY: Final = 0.016
+MANY: Final = 8  # tasks
 # What only ends waits and moves streams: they look by themselves as well, and work that somebody waits for goes first.
 TELL_AFTER: Final = 0.05
 JOIN_AFTER: Final = (
@@ -95,7 +97,7 @@ class Pace:
             self.gap = GAP
             return
         if answer.claimed:
-            self.gap = GAP_ALONE if answer.claimed == 1 else GAP
+            self.gap = GAP_ALONE if answer.claimed == 1 else GAP_MANY if answer.claimed >= MANY else GAP
         if answer.more:  # one that did nothing although there is more is draining, or waits for another's locks
             self.pending = min(self.pending, now if answer.claimed else now + BACKOFF_MIN)
         if answer.wake_in_ms is not None:

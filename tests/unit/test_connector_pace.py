@@ -10,7 +10,19 @@ import pytest
 
 from common import connector
 from common.api import WakeAnswer
-from common.connector import BACKOFF_MAX, GAP, GAP_ALONE, JOIN_AFTER, PARALLEL, SILENCE, TELL_AFTER, Connector, Pace
+from common.connector import (
+    BACKOFF_MAX,
+    GAP,
+    GAP_ALONE,
+    GAP_MANY,
+    JOIN_AFTER,
+    MANY,
+    PARALLEL,
+    SILENCE,
+    TELL_AFTER,
+    Connector,
+    Pace,
+)
 from common.routes import FUNCTIONS, FunctionName
 from common.wake_kinds import TARGETS
 
@@ -43,7 +55,13 @@ def test_a_wake_during_a_request_leads_to_another_right_after_it() -> None:
 
 @pytest.mark.parametrize(
     ("answered", "gap"),
-    [(answer(claimed=5), GAP), (None, GAP), (answer(claimed=1), GAP_ALONE), (answer(claimed=0), GAP)],
+    [
+        (answer(claimed=MANY), GAP_MANY),
+        (answer(claimed=MANY - 1), GAP),
+        (None, GAP),
+        (answer(claimed=1), GAP_ALONE),
+        (answer(claimed=0), GAP),
+    ],
 )
 def test_requests_to_a_function_keep_a_gap(answered: WakeAnswer | None, gap: float) -> None:
     """Under load wakes are absorbed instead of sent one by one; what comes alone is not kept waiting."""
@@ -71,7 +89,7 @@ def test_who_only_waits_is_told_a_little_later_and_once() -> None:
 def test_a_look_that_found_nothing_does_not_change_the_gap() -> None:
     """The task was claimed by the turn before; whether there is load is known by the wakes that brought something."""
     pace = Pace()
-    for claimed, gap in ((1, GAP_ALONE), (0, GAP_ALONE), (7, GAP), (0, GAP)):
+    for claimed, gap in ((1, GAP_ALONE), (0, GAP_ALONE), (MANY, GAP_MANY), (0, GAP_MANY), (7, GAP), (0, GAP)):
         pace.sent(10.0)
         pace.answered(10.0, answer(claimed=claimed))
         assert pace.gap == gap
