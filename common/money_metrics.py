@@ -8,10 +8,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from common.core.spending import Standing
+from common.core.spending import NANO, Standing
 from common.ports import Bill
 
-NANO: Final = 10**9
 _CALL_BUCKETS: Final = (0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 
 

@@ -1,4 +1,4 @@
-"""What wakes say, who is woken by what, and what is only told: DESIGN's table of functions, "woken by"."""
+"""What wakes say, who is woken by what, and what is only told: ARCHITECTURE's table of functions, "woken by"."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from common.actions.catalogue import Catalogue
 from common.analysis.money.prices import Prices
 from common.analysis.providers.registry import provider as provider_of
 from common.config import Settings
-from evaluation.forecast import NANO, Forecast, forecast
+from common.core.spending import NANO
+from evaluation.forecast import Forecast, forecast
 from evaluation.label import LabelledSet, read_labels
 from evaluation.report import NoRunError, OtherSetError, compare, document_of, read_run, show
 from evaluation.run import RULES, Run, reader_for, run, unanswered

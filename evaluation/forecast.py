@@ -10,13 +10,13 @@ from common.actions.catalogue import Catalogue
 from common.analysis.money.prices import Prices, schema_text, size_of
 from common.analysis.packs.pack import pack_call
 from common.config import Settings
+from common.core.spending import NANO
 from common.core.task import Risk
 from common.ports import Usage
 from evaluation.label import Label, LabelledSet
 from evaluation.place import NOW, question_of
 from evaluation.run import packs
 
-NANO: Final = 10**9
 BYTES_A_TOKEN: Final = 3  # English has four, Korean two to three: it says rather too much
 ANSWER_TOKENS: Final = 200  # of a task
 

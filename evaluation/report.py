@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from cli.screen import Cell, Screen
+from common.core.spending import NANO
 from common.core.task import Json
 from evaluation.figures import Paired, Share, paired, percentile, share_of
-from evaluation.forecast import NANO
 from evaluation.judge import MEASURES, WANTED, Outcome, Read
 from evaluation.label import Label, LabelledSet
 from evaluation.run import RULES, Run

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
+from common.core.spending import NANO
+
 
 class Public(BaseModel):
     """Base of the public models."""
@@ -14,6 +16,5 @@ class Public(BaseModel):
 
 
 def usd(nanodollars: int) -> str:
-    """Money as the API writes it: a decimal string of dollars, six places at least where needed, never an exponent."""
-    value = Decimal(nanodollars) / 1_000_000_000
-    return f"{value:.6f}"
+    """Money as the API writes it: a decimal string of dollars with six places, never an exponent."""
+    return f"{Decimal(nanodollars) / NANO:.6f}"

@@ -17,9 +17,9 @@ import idna
 
 from common.core.errors import FieldError, Invalid
 from common.core.policy import Function, Host, Pause, Policy
+from common.core.spending import NANO
 from common.core.task import Json, Risk
 
-NANO: Final = 1_000_000_000
 BUDGET_MOST_USD: Final = 1_000_000
 NAME: Final = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 HOST_NAME: Final = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*$")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+NANO: Final = 10**9  # nanodollars of a dollar: every amount is a whole number of them
 SAVING_PERCENT: Final = 80  # of the limit, spent or reserved: from here on the unimportant waits or goes by batch
 EXHAUSTED_PART: Final = 500  # less than this part of the limit is left: nothing that costs money begins
 ROOM_PERCENT: Final = 5  # of the limit: this much more has to be left before it is said that it got better

@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from common.core.policy import Policy
-from common.core.spending import Standing, news, remaining, standing
+from common.core.spending import NANO, Standing, news, remaining, standing
 from common.core.task import Lang
 from common.i18n import t
 from common.ports import Budget, BudgetTold, BudgetView, Clock, Workspace
 from common.telemetry import metrics
 
-NANO: Final = 10**9
 LOOK_EVERY: Final = 5.0  # seconds: a burst of approvals is no reason to look at money at each of them
 DECEMBER: Final = 12
 Tell = Callable[[str, str, Policy], bool]  # a channel's URL, what to say, under which settings; whether it was taken

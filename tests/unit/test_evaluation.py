@@ -16,10 +16,11 @@ import pytest
 from common.actions.catalogue import Catalogue
 from common.analysis.rules.rules import Rules
 from common.config import Settings
+from common.core.spending import NANO
 from common.ports import Answer, NotAnswered, Question
 from evaluation import place, run as running
 from evaluation.__main__ import main
-from evaluation.forecast import NANO, forecast
+from evaluation.forecast import forecast
 from evaluation.judge import MEASURES, Outcome, Read, fits
 from evaluation.label import LabelledSet, read_labels
 from evaluation.report import read_run

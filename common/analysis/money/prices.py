@@ -13,10 +13,10 @@ from typing import Final
 from common.analysis.call import Call
 from common.analysis.providers.registry import provider_kind
 from common.config import Settings, WrongSettingError
+from common.core.spending import NANO
 from common.ports import Usage
 
 NANO_A_TOKEN: Final = 1000  # a dollar for a million tokens is a thousand nanodollars for one
-NANO: Final = Decimal(10**9)
 # What a provider adds to a prompt by itself: the frame of messages, and how to keep to a schema (a few hundred tokens).
 FRAME_TOKENS: Final = 2000
 BATCH: Final = {"processing": "batch"}  # half of everything; the table has to be told

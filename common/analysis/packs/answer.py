@@ -67,7 +67,7 @@ def _summary(value: object) -> str:
 
 
 def _priority(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9 else None  # noqa: PLR2004 - API.md's range
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9 else None  # noqa: PLR2004 - the API's range
 
 
 def _confidence(value: object) -> float:
