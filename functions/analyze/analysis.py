@@ -12,6 +12,7 @@ from uuid import UUID
 from common.actions.catalogue import Catalogue
 from common.analysis.history import kept_steps
 from common.analysis.money.door import LOOK_AGAIN
+from common.analysis.packs.question import DETAIL_MAX
 from common.claim_loop import Turn
 from common.core.after_analysis import after_failure, batch_room
 from common.core.errors import Invalid, Unavailable
@@ -35,7 +36,6 @@ from common.telemetry import log_stranger
 from common.transitions import write
 
 ACTOR: Final = "analyze"
-DETAIL_MAX: Final = 500  # characters; a detail is read by people, and by the model when it thinks again
 # Of what failed together each waits as long as the others, so that it is packed again.
 JITTER: Final = 0.25
 LOOK: Final = 1.0  # seconds after which somebody may have come while others are read

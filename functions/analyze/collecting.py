@@ -26,7 +26,7 @@ from common.telemetry import log_stranger
 from .analysis import ACTOR, decided
 from .parking import Parking, later
 
-LOOKED_AT: Final = 20  # batches in one go
+LOOKED_AT: Final = 20  # batches in one go: what a minute holds, at a few seconds each
 LOST: Final = NotAnswered(failure=Failure(code="batch_lost"), again_in=timedelta(seconds=1), waiting_for="provider")
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # pragma: no cover - for the type checker only
     from anthropic.types.messages.batch_create_params import Request
 
 CREATE_SECONDS: Final = 100.0  # of silence; a batch of a thousand tasks is some megabytes
-LOOK_SECONDS: Final = 30.0
-RESULTS_SECONDS: Final = 100.0
+LOOK_SECONDS: Final = 30.0  # a few hundred bytes; it is looked at again in a minute
+RESULTS_SECONDS: Final = 100.0  # as creating: some megabytes
 # Requests of a batch: written for an hour a system text costs double, read a tenth. Of two no more than one reads it.
 KEPT_FROM: Final = 3
 PAGE: Final = 100

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from common.core.task import STEPS_MAX, Json, Risk, Step
 
 LONGEST: Final = 200_000  # characters; the longest plan is a tenth of that
-SUMMARY_MAX: Final = 500
+SUMMARY_MAX: Final = 500  # characters: one sentence is asked for
 _KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -21,7 +21,7 @@ from common.actions.catalogue import Catalogue
 from common.analysis.call import Call, Reply
 from common.analysis.history import kept_steps
 from common.analysis.packs.answer import UnusableError, Wanted, ended_badly, read_item, read_items
-from common.analysis.packs.question import content_of
+from common.analysis.packs.question import DETAIL_MAX, content_of
 from common.analysis.prompts import ANALYSIS, prompt
 from common.core.errors import Invalid
 from common.core.spending import shares_of
@@ -32,9 +32,8 @@ TEXT_BYTES: Final = 48_000  # in one call, unless one text alone is longer: far 
 # What is longer is cut off, and paid: a plan of ten steps takes 600 tokens.
 ANSWER_TOKENS: Final = 3200
 ITEM_TOKENS: Final = 800
-SECONDS: Final = 90.0
-ITEM_SECONDS: Final = 3.0
-DETAIL_MAX: Final = 500
+SECONDS: Final = 90.0  # of silence: an answer is written whole before any of it comes; the lease is renewed meanwhile
+ITEM_SECONDS: Final = 3.0  # for each task more, whose 200 tokens or so have to be written
 WORDS: Final = frozenset({"title", "description"})  # of a schema, for people
 
 

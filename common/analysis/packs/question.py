@@ -12,10 +12,11 @@ from common.analysis.history import kept_steps, why_failed
 from common.core.task import Failure, Json, Task
 from common.ports import Question
 
-DETAIL_MAX: Final = 500
+# Everything but the text itself is bounded, so that no task's circumstances crowd out its pack's other texts.
+DETAIL_MAX: Final = 500  # characters of why something failed: read by people, and by the model when it thinks again
 NAMES_MAX: Final = 100
 NAME_MAX: Final = 64
-SHAPE_DEPTH: Final = 3
+SHAPE_DEPTH: Final = 3  # of a result: further in a plan seldom refers
 SHAPE_KEYS: Final = 20
 
 
