@@ -19,6 +19,8 @@ from common.telemetry import metrics, note
 
 IN_A_ROW: Final = 3  # failures, and no answer between them: then it is not one call's misfortune
 DOUBLED: Final = 10  # times at most: far beyond the longest pause
+# Texts wait as long as the pause that they met: once the provider is there again, so long they still do not know.
+LONGEST: Final = timedelta(minutes=5)
 # What a provider says, or does not say, that is no matter of this call.
 DOWN: Final = frozenset(
     {"provider_error", "provider_timeout", "provider_reset", "provider_unreachable", "provider_overloaded"}
@@ -81,8 +83,8 @@ class Breaker:
         self._failures += 1
         if self._failures < IN_A_ROW:
             return
-        pause = SOON * 2 ** min(self._failures - IN_A_ROW, DOUBLED)
-        pause = min(max(pause, fault.again_in or SOON), LONGEST_RETRY_AFTER)
+        pause = min(SOON * 2 ** min(self._failures - IN_A_ROW, DOUBLED), LONGEST)
+        pause = min(max(pause, fault.again_in or SOON), LONGEST_RETRY_AFTER)  # unless the provider itself says longer
         self._down, self._until = fault, self._now() + pause
         seconds = int(pause.total_seconds())
         note("provider_down", logging.WARNING, code=fault.code, failures=self._failures, again_in=seconds)
