@@ -118,14 +118,14 @@ def _by_position(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(asking, "read_pack", by_position)
 
 
-def _all_in_one(questions: Sequence[Question], most: int) -> list[tuple[int, ...]]:
+def _all_in_one(questions: Sequence[Question], _most: int) -> list[tuple[int, ...]]:
     return [tuple(range(len(questions)))]
 
 
 def _mixed_calls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(asking, "packs_of", _all_in_one)
     patch.setattr("common.analysis.batches.batched.packs_of", _all_in_one)
-    patch.setattr(analysis, "together", lambda packs: list(packs))
+    patch.setattr(analysis, "together", list)
 
 
 class MixedPacks(MemoryQueue):
@@ -246,7 +246,10 @@ def _answers_believed(patch: pytest.MonkeyPatch) -> None:
 
 
 def _of(
-    name: str, *noticed_by: str, patch: Callable[[pytest.MonkeyPatch], None] | None = None, **parts: Any
+    name: str,
+    *noticed_by: str,
+    patch: Callable[[pytest.MonkeyPatch], None] | None = None,
+    **parts: Any,  # noqa: ANN401 - adapters' types
 ) -> Variant:
     queue = parts.pop("queue", MemoryQueue)
     return Variant(name, noticed_by, queue, parts, patch or (lambda _: None))

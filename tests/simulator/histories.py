@@ -65,7 +65,7 @@ def _come_to_rest(world: World) -> None:
     world.provider.is_ready, world.redis.is_down = True, False
     patience, written = 1.0, 0  # seconds: where nothing moves, something waits for company, or for its time
     for _ in range(ROUNDS):
-        for name in ("maintain", "analyze", *(("economy", "batches_end") if world.setup.batches else ()), "execute"):
+        for name in _to_do(world):
             world.play(Move(name))
         live = [row for row in world.store.tasks.values() if row.state not in RESTS]
         if not live:
@@ -82,6 +82,16 @@ def _come_to_rest(world: World) -> None:
         unknown = any(a.outcome is not None and a.claims_the_step and a.outcome != "done" for a in row.trail)
         if row.cancel_requested_at is not None and row.state not in TERMINAL and not unknown:
             raise Violation(f"cancel: {row.id.hex[-6:]} is {row.state}, its cancel was asked for and is forgotten")
+
+
+def _to_do(world: World) -> list[str]:
+    """Who has anything to do: the others' turns would be empty."""
+    states = {row.state for row in world.store.tasks.values()}
+    batches = world.setup.batches and bool({State.RECEIVED, State.ANALYZING} & states)
+    names = ["maintain"]
+    names += ["analyze"] if State.RECEIVED in states else []
+    names += ["economy", "batches_end"] if batches else []
+    return [*names, "execute"]
 
 
 def _books_close(world: World) -> None:

@@ -41,6 +41,7 @@ WEIGHTS: Final = {
     "others_batch": 1,
     "key": 1,
 }
+ALWAYS: Final = frozenset({"submit", "execute", "analyze", "maintain", "advance", "approve", "economy", "batches_end"})
 BATCH_MOVES: Final = ("economy", "batches_end", "others_batch")
 # What is rudest in the middle of something else.
 RUDE: Final = {
@@ -64,13 +65,14 @@ RUDE: Final = {
 }
 # What is rudest of all: another does the same at the same time.
 AT_ONCE: Final = {
-    "economy": RUDE | {"economy": 20, "batches_end": 10},
-    "analyze": RUDE | {"analyze": 20, "submit": 10},
+    "economy": {"economy": 20, "batches_end": 10},
+    "analyze": {"analyze": 20, "submit": 10},
+    "execute": {"policy": 14, "deliver": 8},
 }
 BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel", "economy"})
 # Seconds: within a lease (60), past it, past an attempt's end (75), past any backoff.
 SPANS: Final = (1, 3, 20, 61, 61, 80, 400)
-# How the far side answers, and the model: `reset_before` and `reset_after` are no answers, of which the second is billed;
+# How the far side answers, and the model: `reset_before` and `reset_after` are no answers, the second is billed;
 # `large` is nothing foreseen; the others are ways of answering (tests/simulator/reading.py).
 READ_WELL: Final = ("ok",) * 10 + ("high", "high", "grave", "unsure", "unsure", "person", "other")
 READ_BADLY: Final = ("foreign", "doubled", "reversed", "missing", "permitting", "garbage", "refuse", "cut")
@@ -104,31 +106,27 @@ class Move:
 
 
 def history(seed: int) -> tuple[Move, ...]:
-    """The history of a seed: a task at least, then whatever happens."""
+    """The history of a seed: a task at least, then whatever happens; of what may happen some, so that it meets."""
     random, setup = Random(seed), Setup.of(seed)
-    idle = (() if setup.batches else BATCH_MOVES) + (() if setup.cache else ("redis",))
-    weights = {name: weight for name, weight in WEIGHTS.items() if name not in idle}
-    length = random.randint(6, 18)
-    rules = [_move(random, "policy")] if random.random() < 0.4 else []
-    made = [*rules, _move(random, "submit")]
-    while length > 0:
-        length -= 1
-        made.append(_breakable(random, weights))
-        if made[-1].name == "batches_end" and random.random() < 0.8:  # and somebody finds out
-            made += [Move("advance", seconds=random.choice(SPANS[3:])), _busy(random, _move(random, "economy"))]
-        if made[-1].name == "redis" and random.random() < 0.6:  # and the same is asked for again
+    idle = {*(() if setup.batches else BATCH_MOVES), *(() if setup.cache else ("redis",))}
+    idle |= {name for name in WEIGHTS if name not in ALWAYS and random.random() < 0.4}
+    weights, rude = ({n: weight for n, weight in of.items() if n not in idle} for of in (WEIGHTS, RUDE))
+    made = [_move(random, "policy")] if random.random() < 0.4 else []
+    made.append(_move(random, "submit"))
+    for _ in range(random.randint(6, 16)):
+        move = _any(random, weights)
+        made.append(_busy(random, move, rude) if move.name in BUSY else move)
+        if move.name == "batches_end" and random.random() < 0.8:  # and somebody finds out
+            made.append(Move("advance", seconds=random.choice(SPANS[3:])))
+            made.append(_busy(random, _move(random, "economy"), rude))
+        if move.name == "redis" and random.random() < 0.6:  # and the same is asked for again
             made.append(Move("submit", pick=3 * random.randrange(20)))
     return tuple(made)
 
 
-def _breakable(random: Random, weights: dict[str, int]) -> Move:
-    move = _any(random, weights)
-    return _busy(random, move) if move.name in BUSY else move
-
-
-def _busy(random: Random, move: Move) -> Move:
+def _busy(random: Random, move: Move, rude: dict[str, int]) -> Move:
     """With whatever happens in the middle of it."""
-    return replace(move, inside=_inside(random, move.name)) if random.random() < 0.75 else move
+    return replace(move, inside=_inside(random, move.name, rude)) if random.random() < 0.75 else move
 
 
 def _any(random: Random, weights: dict[str, int]) -> Move:
@@ -145,15 +143,15 @@ def _move(random: Random, name: str) -> Move:
     return Move(name, pick=random.randrange(64), seconds=seconds, moods=moods)
 
 
-def _inside(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
-    rude = AT_ONCE.get(name, RUDE)
+def _inside(random: Random, name: str, rude: dict[str, int]) -> tuple[tuple[int, Move | str], ...]:
+    rude = rude | AT_ONCE.get(name, {})
     happens: list[tuple[int, Move | str]] = []
     for _ in range(random.choice((1, 1, 2))):
         at = random.randrange(1, POINTS)
         kind = random.random()
         if kind < 0.35:
             happens.append((at, random.choice((CRASH, LATE, TWICE))))
-        elif kind < 0.55 and name == "economy":
+        elif kind < 0.65 and name == "economy":
             # another replica does all of it meanwhile
             happens += [(at, Move("advance", seconds=61)), (at, _move(random, name))]
         elif kind < 0.65:

@@ -11,9 +11,9 @@ from tests.simulator.histories import first_failure, shrunk
 ENOUGH = 3000  # histories within which a wrong part must be noticed; most need a few dozen
 
 
-@pytest.mark.parametrize("variant", (*VARIANTS, *CLAUDE_VARIANTS), ids=lambda variant: variant.name.replace(" ", "-"))
+@pytest.mark.parametrize("variant", [*VARIANTS, *CLAUDE_VARIANTS], ids=lambda variant: variant.name.replace(" ", "-"))
 def test_a_wrong_part_is_noticed(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I2-I7, I9, I10, I12, pause, cancel, flights: one condition less, and some history breaks the invariant that it was there for."""
+    """I2-I7, I9, I10, I12, pause, cancel, flight: a condition less, and a history breaks what it was there for."""
     variant.patch(monkeypatch)
     failure = first_failure(range(ENOUGH), variant.world)
     assert failure is not None, f"nobody noticed {variant.name}"

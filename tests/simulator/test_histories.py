@@ -1,4 +1,4 @@
-"""I1-I7, I9 over thousands of histories of the functions' own code: crashes, late batches, anything at any moment."""
+"""I1-I7, I9, I10, I12 over thousands of histories of the functions' own code: crashes, late batches, anything."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Noted(list[Event]):
 
 
 def test_every_invariant_holds_on_every_history(seed: int | None) -> None:
-    """I1-I7, I9: after every commit and every effect all hold; and every row of the lifecycle table is reached."""
+    """I1-I7, I9, I10, I12: after every commit and effect all hold; every row of the lifecycle table is reached."""
     if seed is not None:
         failure, _ = _played(range(seed, seed + 1))
         assert failure is None, str(failure)

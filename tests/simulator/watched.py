@@ -100,6 +100,12 @@ class WatchedQueue:
         self._world.alive()
         return self.inner.request_cancel(workspace, task, note, actor)
 
+    def hasten(self, workspace: UUID, waiting_for: str) -> int:
+        """See Queue."""
+        hastened = self.inner.hasten(workspace, waiting_for)
+        self._world.oracle.look()
+        return hastened
+
     def due(self, limit: int) -> list[Task]:
         """See Queue."""
         tasks = self.inner.due(limit)
