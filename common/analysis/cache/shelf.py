@@ -60,7 +60,7 @@ class Shelf:
     # --- from questions to keys and back ----------------------------------------------------------------------------
 
     def key(self, question: Question) -> str:
-        """See `cache_key`."""
+        """See `key_of`."""
         if self._made is None:  # most processes never ask: the schemas are made at the first question
             self._made = Basis(self._models, self._prompt_version, catalogue_hash(self._catalogue.schemas()))
         return key_of(question, self._made, self._now())
