@@ -44,6 +44,8 @@ def raise_budget(world: World, move: Move) -> None:
     higher = [cap for cap in caps if float(cap) > now]
     if higher:
         world.allow(higher[move.pick % len(higher)], world.allowed if move.pick % 3 == 0 else None)
+        for who, _ in world.people:
+            world.queue.hasten(who.workspace, "budget")
 
 
 def redis(world: World, move: Move) -> None:

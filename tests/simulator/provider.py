@@ -147,7 +147,8 @@ class Provider:
             since = self.flying.get(text)
             if text not in self.loose and (since is not None and self.world.time.seconds < since + FLIGHT):
                 raise Violation(f"flight: {text[-1]!r} is asked twice at once")
-            self.flying[text] = self.world.time.seconds
+            took = self.world.frames[-1].took
+            self.flying[text] = self.world.time.seconds if took is None else took
             mine.append(text)
         return mine
 

@@ -8,7 +8,7 @@ from tests.simulator.broken import VARIANTS, Variant
 from tests.simulator.broken_claude import CLAUDE_VARIANTS
 from tests.simulator.histories import first_failure, shrunk
 
-ENOUGH = 3000  # histories within which a wrong part must be noticed; most need a few dozen
+ENOUGH = 10_000  # histories within which a wrong part must be noticed; most need a few dozen
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, *CLAUDE_VARIANTS], ids=lambda variant: variant.name.replace(" ", "-"))

@@ -165,6 +165,8 @@ class WatchedAnswers:
         """See Answers."""
         self._world.point()
         taken = self.inner.take(workspace, wanted, by, lasts)
+        frame = self._world.frames[-1]
+        frame.took = self._world.time.seconds if frame.took is None else frame.took
         self._world.point()
         return taken
 

@@ -59,6 +59,7 @@ class Frame:
     move: Move
     passed: int = 0
     sent: bool = False
+    took: float | None = None  # when it first took flights: they end some time after that
 
 
 class World:
