@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Final
 
 from common.actions.catalogue import Catalogue
 from common.actions.contract import Generated, NotDone, Unknown
-from common.analysis.breaker import Breaker
+from common.analysis.breaker import DOWN, Breaker
 from common.analysis.cache.cached import Cached
 from common.analysis.cache.shelf import Memory, Shelf
 from common.analysis.cascade import Cascade, Tiers
@@ -21,7 +22,7 @@ from common.analysis.providers.registry import Provider, provider
 from common.analysis.rules.rules import Rules
 from common.analysis.warm import Warm
 from common.config import Settings
-from common.core.task import Json, Task
+from common.core.task import Failure, Json, Task
 from common.ports import Analyzer, Answer, Budget, NotAnswered, Question
 
 
@@ -60,7 +61,7 @@ class Chain:
         """A first reading by the rules, else by the model. A task whose plan failed is thought over by it alone."""
         by_rules = self._by_rules(questions)
         if not self.has_model:
-            return [answer for answer in by_rules if answer is not None]
+            return [_or_waits(q, answer) for q, answer in zip(questions, by_rules, strict=True) if answer is not None]
         left = [n for n, answer in enumerate(by_rules) if not isinstance(answer, Answer)]
         asked = iter(self._model.analyze([questions[n] for n in left]) if left else ())
         return [answer if isinstance(answer, Answer) else next(asked) for answer in by_rules]
@@ -79,6 +80,19 @@ class Chain:
         if not self.has_model:
             return NotDone("no_model", transient=False)
         return self._writer.generate(task, prompt, max_tokens, schema)
+
+
+# What a text that a model was to read waits for. While the key is away, which somebody may be replacing, it still does.
+WAITED: Final = DOWN | {"bad_key", "key_not_permitted", "unknown_model", "rate_limited", "spend_limit", "no_model"}
+KEY_AGAIN_IN: Final = timedelta(minutes=10)  # as for a key that the provider refuses
+
+
+def _or_waits(question: Question, answer: Answer | NotAnswered) -> Answer | NotAnswered:
+    """The rules' answer; a text that was already waiting for the provider goes to nobody because its key is away."""
+    failure = question.task.failure
+    if isinstance(answer, Answer) or question.task.plan is not None or failure is None or failure.code not in WAITED:
+        return answer
+    return NotAnswered(failure=Failure(code="no_model"), again_in=KEY_AGAIN_IN, waiting_for="provider")
 
 
 def chain_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from common.actions.contract import Generated, NotDone, Unknown
 from common.analysis.money.prices import Prices
-from common.core.task import Json
+from common.core.task import Failure, Json
 from common.ports import Answer, NotAnswered, Usage
 from tests.unit.provider import KEY, Provider, answers, failed, fault, message, proposal, question, step, task_of
 
@@ -34,6 +35,17 @@ def test_a_key_takes_effect_without_a_restart(tmp_path: Path) -> None:
     there.append(chain.has_model)
     assert isinstance(provider.read(asked), NotAnswered)
     assert there == [False, True, False]
+
+
+@pytest.mark.parametrize(("before", "now"), [("rate_limited", "no_model"), ("no_recipe", "no_recipe")])
+def test_a_text_that_waited_for_the_provider_waits_for_its_key_too(before: str, now: str) -> None:
+    """A start without the key must not empty a backlog into people's inbox; what a person sent back is a person's."""
+    provider = Provider(answers(proposal()), key=None)
+    asked = question("weigh the two offers")
+    waited = replace(asked, task=asked.task.model_copy(update={"failure": Failure(code=before)}))
+    said = provider.read(waited)
+    assert isinstance(said, NotAnswered)
+    assert (said.failure.code, said.again_in is not None) == (now, now == "no_model")
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n", b"two words", "열쇠".encode(), b"\xff\xfe", b"k" * 600])
