@@ -111,8 +111,5 @@ def _request(ctx: click.Context) -> dict[str, Json]:
     for name in ("priority", "not_before", "deadline"):
         if given[name] is not None:
             body[name] = given[name]
-    if given["economy"]:
-        body["economy"] = True
-    if given["tags"]:
-        body["tags"] = list(given["tags"])
-    return body
+    lists_and_flags: dict[str, Json] = {"economy": given["economy"], "tags": list(given["tags"])}
+    return body | {name: value for name, value in lists_and_flags.items() if value}
