@@ -35,7 +35,7 @@ class Setup:
     def of(cls, seed: int) -> Setup:
         """A seed's."""
         random = Random(seed ^ 0x5EED)
-        if random.random() < 0.4:
+        if random.random() < 0.5:
             return cls(pack_tasks=random.choice((1, 2)), cap=random.choice(CAPS))
         return cls(
             cache=random.random() < 0.8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -27,6 +28,13 @@ LATER: Final = frozenset(edge for edge in edges() if edge[1] is State.RECEIVED) 
     ("analysis_started", State.RECEIVED, State.ANALYZING),
     ("cancelled", State.RECEIVED, State.CANCELLED),
 }
+
+
+def _begin() -> None:
+    """What nobody foresaw happens all the time here, and each time it would be logged; and worlds are short-lived."""
+    logging.disable(logging.ERROR)
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
 
 
 def _played(seeds: range) -> tuple[Failure | None, frozenset[Edge]]:
@@ -65,9 +73,7 @@ def test_every_invariant_holds_on_every_history(seed: int | None) -> None:
     chunks = [range(start, start + CHUNK) for start in range(0, HISTORIES, CHUNK)]
     reached: set[Edge] = set()
     # `spawn`: a process that is forked from one with threads may hang, and nothing of a test may leak into a history
-    # What nobody foresaw happens all the time here, and each time it would be logged.
-    spawn, quiet = multiprocessing.get_context("spawn"), (logging.ERROR,)
-    with ProcessPoolExecutor(os.cpu_count(), spawn, initializer=logging.disable, initargs=quiet) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"), initializer=_begin) as pool:
         for failure, seen in pool.map(_played, chunks):
             if failure is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
