@@ -190,7 +190,7 @@ def import_all() -> None:
     """Import everything that children run, once for all of them: what is shared here is not paid for five times."""
     for name in FUNCTIONS:
         importlib.import_module(f"functions.{name}.handler")
-    wanted = [f"common.analysis.{found.name}" for found in pkgutil.iter_modules(analysis.__path__)]
+    wanted = [found.name for found in pkgutil.walk_packages(analysis.__path__, f"{analysis.__name__}.")]
     for module in (*_IMPORTED_LATE, *wanted):
         importlib.import_module(module)
 
