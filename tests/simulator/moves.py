@@ -119,9 +119,18 @@ def history(seed: int) -> tuple[Move, ...]:
         if move.name == "batches_end" and random.random() < 0.8:  # and somebody finds out
             made.append(Move("advance", seconds=random.choice(SPANS[3:])))
             made.append(_busy(random, _move(random, "economy"), rude))
+        if move.name == "execute" and random.random() < 0.5 and {LATE, TWICE} & {what for _, what in made[-1].inside}:
+            made += _caught_up(random)
         if move.name == "redis" and random.random() < 0.6:  # and the same is asked for again
             made.append(Move("submit", pick=3 * random.randrange(20)))
     return tuple(made)
+
+
+def _caught_up(random: Random) -> list[Move]:
+    """Somebody else has the task by the time that the batch arrives."""
+    arrives = tuple((at, _move(random, "deliver")) for at in sorted(random.sample(range(1, POINTS), 2)))
+    after = [Move("advance", seconds=80), Move("maintain"), Move("advance", seconds=61)]
+    return [*after, replace(_move(random, "execute"), inside=arrives)]
 
 
 def _busy(random: Random, move: Move, rude: dict[str, int]) -> Move:
@@ -151,6 +160,9 @@ def _inside(random: Random, name: str, rude: dict[str, int]) -> tuple[tuple[int,
         kind = random.random()
         if kind < 0.35:
             happens.append((at, random.choice((CRASH, LATE, TWICE))))
+        elif kind < 0.5 and name == "analyze":
+            # the same is asked for, and asked by another
+            happens += [(at, Move("submit", pick=3 * random.randrange(20))), (at, _move(random, name))]
         elif kind < 0.65 and name == "economy":
             # another replica does all of it meanwhile
             happens += [(at, Move("advance", seconds=61)), (at, _move(random, name))]
