@@ -77,10 +77,12 @@ class Batches(Protocol):
         The call's id. First looked at when its `deadline` for an answer to the request, `ANSWER_IN`, has passed.
         """
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool) -> bool:
+    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
         """The provider's id is known, in place of one that was not certain and is remembered as `not_ours`.
 
-        False, and nothing written: it is not open any more, is certain of another id, or another batch has this one.
+        `instead_of`: the id that the caller saw; what is only likely replaces no other, which another replica may have
+        found meanwhile. False, and nothing written: that, or it is not open any more, is certain of another id, or
+        another batch has this one.
         """
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:

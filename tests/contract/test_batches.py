@@ -158,6 +158,18 @@ def test_what_is_not_certain_gives_way(ground: Ground) -> None:
     assert (found.provider_id, found.certain, found.not_ours) == ("msgbatch_ours", True, ("msgbatch_theirs",))
 
 
+def test_a_likely_id_replaces_only_the_one_that_was_seen(ground: Ground) -> None:
+    """I7: of two replicas that look at once, the slower does not take another's batch for what the first has found."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(batch, "msgbatch_ours", certain=False)
+    assert not ground.batches.name(batch, "msgbatch_theirs", certain=False)
+    assert ground.batches.name(batch, "msgbatch_ours", certain=False)
+    assert not ground.batches.name(batch, "msgbatch_theirs", certain=False, instead_of="msgbatch_third")
+    assert ground.batches.name(batch, "msgbatch_theirs", certain=False, instead_of="msgbatch_ours")
+    ground.elapse(timedelta(minutes=2))
+    assert only(ground.batches.due(10)).not_ours == ("msgbatch_ours",)
+
+
 def test_a_providers_batch_is_of_one_call(ground: Ground) -> None:
     """I7: what one call collects no other books."""
     first = opened(ground, asking(fresh_id()))

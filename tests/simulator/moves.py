@@ -113,12 +113,16 @@ def history(seed: int) -> tuple[Move, ...]:
     weights, rude = ({n: weight for n, weight in of.items() if n not in idle} for of in (WEIGHTS, RUDE))
     made = [_move(random, "policy")] if random.random() < 0.4 else []
     made.append(_move(random, "submit"))
-    for _ in range(random.randint(6, 16)):
+    for _ in range(random.randint(5, 13)):
         move = _any(random, weights)
         made.append(_busy(random, move, rude) if move.name in BUSY else move)
         if move.name == "batches_end" and random.random() < 0.8:  # and somebody finds out
             made.append(Move("advance", seconds=random.choice(SPANS[3:])))
-            made.append(_busy(random, _move(random, "economy"), rude))
+            found_out = _move(random, "economy")
+            twice = random.random() < 0.4
+            made.append(
+                replace(found_out, inside=_twin(random, "economy")) if twice else _busy(random, found_out, rude)
+            )
         if move.name == "execute" and random.random() < 0.5 and {LATE, TWICE} & {what for _, what in made[-1].inside}:
             made += _caught_up(random)
         if move.name == "redis" and random.random() < 0.6:  # and the same is asked for again
@@ -131,6 +135,12 @@ def _caught_up(random: Random) -> list[Move]:
     arrives = tuple((at, _move(random, "deliver")) for at in sorted(random.sample(range(1, POINTS), 2)))
     after = [Move("advance", seconds=80), Move("maintain"), Move("advance", seconds=61)]
     return [*after, replace(_move(random, "execute"), inside=arrives)]
+
+
+def _twin(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
+    """Another replica does all of it meanwhile."""
+    at = random.randrange(1, POINTS)
+    return (at, Move("advance", seconds=61)), (at, _move(random, name))
 
 
 def _busy(random: Random, move: Move, rude: dict[str, int]) -> Move:
@@ -164,8 +174,7 @@ def _inside(random: Random, name: str, rude: dict[str, int]) -> tuple[tuple[int,
             # the same is asked for, and asked by another
             happens += [(at, Move("submit", pick=3 * random.randrange(20))), (at, _move(random, name))]
         elif kind < 0.65 and name == "economy":
-            # another replica does all of it meanwhile
-            happens += [(at, Move("advance", seconds=61)), (at, _move(random, name))]
+            happens += _twin(random, name)
         elif kind < 0.65:
             # it hangs for longer than its lease: others take over, and it comes back
             happens += [(at, Move("advance", seconds=random.choice(SPANS[2:]))), (at, _move(random, "maintain"))]

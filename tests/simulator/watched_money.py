@@ -118,9 +118,9 @@ class WatchedBatches:
         """See Batches."""
         return self._done(lambda: self.inner.open(call, key, asked))
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool) -> bool:
+    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
         """See Batches."""
-        return self._done(lambda: self.inner.name(batch, provider_id, certain=certain))
+        return self._done(lambda: self.inner.name(batch, provider_id, certain=certain, instead_of=instead_of))
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""

@@ -42,7 +42,7 @@ class MemoryBatches:
                 self.store.batches[made] = BatchEntry(key, tuple(asked), made, now + ANSWER_IN)
             return made
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool) -> bool:
+    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
         """See Batches."""
         with self.store.commit() as now:
             if batch not in self._open():
@@ -50,6 +50,8 @@ class MemoryBatches:
             entry = self.store.batches[batch]
             before = entry.provider_id
             if before != provider_id and (entry.certain or self.known([provider_id])):
+                return False
+            if not certain and before not in {provider_id, instead_of}:
                 return False
             if before not in {None, provider_id}:
                 entry.not_ours += (str(before),)

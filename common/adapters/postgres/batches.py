@@ -40,7 +40,8 @@ UPDATE calls c SET provider_batch_id = $2, poll_at = clock_timestamp() + interva
     requests = (h.said || jsonb_build_object(
         'certain', $3::boolean OR (h.said ->> 'certain')::boolean,
         'not_ours', (h.said -> 'not_ours') || CASE WHEN h.before <> $2 THEN to_jsonb(h.before) ELSE '[]' END))::json
-FROM held h WHERE c.id = h.id AND (h.before = $2 OR NOT (h.said ->> 'certain')::boolean) RETURNING 1"""
+FROM held h WHERE c.id = h.id AND (h.before = $2 OR NOT (h.said ->> 'certain')::boolean)
+    AND ($3::boolean OR h.before = $2 OR h.before IS NOT DISTINCT FROM $4::text) RETURNING 1"""
 
 # The months in the order in which every call locks them (adapters/postgres/budget.py).
 ORPHAN: Final = """
@@ -119,10 +120,10 @@ class PostgresBatches:
                 raise
             return NotOpened.UNANSWERED
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool) -> bool:
+    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
         """See ports.Batches."""
         try:
-            return bool(self._database.run(NAME, str(batch), provider_id, str(certain)))
+            return bool(self._database.run(NAME, str(batch), provider_id, str(certain), instead_of))
         except DataError:  # the id is another's
             return False
 

@@ -169,7 +169,8 @@ class BatchDoor:
         if candidates is None:
             return None
         for listed in candidates:
-            if self._batches.name(batch.id, listed.provider_id, certain=False):
+            seen = batch.provider_id
+            if self._batches.name(batch.id, listed.provider_id, certain=False, instead_of=seen):
                 return None
         # Another key may be another account's: its list says nothing of what this one made.
         if candidates or batch.age < LOST_AFTER or batch.key != self._asked.key:
