@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,14 +84,16 @@ def _come_to_rest(world: World) -> None:
             raise Violation(f"cancel: {row.id.hex[-6:]} is {row.state}, its cancel was asked for and is forgotten")
 
 
-def _to_do(world: World) -> list[str]:
-    """Who has anything to do: the others' turns would be empty."""
-    states = {row.state for row in world.store.tasks.values()}
-    batches = world.setup.batches and bool({State.RECEIVED, State.ANALYZING} & states)
-    names = ["maintain"]
-    names += ["analyze"] if State.RECEIVED in states else []
-    names += ["economy", "batches_end"] if batches else []
-    return [*names, "execute"]
+def _to_do(world: World) -> Iterator[str]:
+    """Who has anything to do, looked at one after another: the others' turns would be empty."""
+    rows = world.store.tasks.values()
+    yield "maintain"
+    if any(row.state is State.RECEIVED for row in rows):
+        yield "analyze"
+    if any(row.batch is not None or (row.economy and row.state is State.RECEIVED) for row in rows):
+        yield from ("economy", "batches_end")
+    if any(row.state is State.QUEUED for row in rows):
+        yield "execute"
 
 
 def _books_close(world: World) -> None:
