@@ -10,8 +10,8 @@ import click
 
 from cli.client import USAGE, Stop
 from cli.command import Command, Group, language_of, means
-from cli.cost import dollars
 from cli.screen import Cell, Screen
+from common.i18n.money import dollars
 
 if TYPE_CHECKING:
     from cli.answers import CacheDroppedView, CacheEntryView, CachePage

@@ -11,13 +11,13 @@ import click
 
 from cli.command import command, means
 from cli.screen import Cell, Screen
+from common.i18n.money import dollars
 
 if TYPE_CHECKING:
     from cli.answers import CostsView
 
 BAR: Final = 24  # columns of the longest bar
 STATE_COLOURS: Final = {"normal": "green", "saving": "yellow", "exhausted": "red"}
-CENT: Final = Decimal("0.01")
 
 
 @command("cost")
@@ -101,12 +101,3 @@ def _csv(costs: CostsView) -> None:
     lines = csv.writer(sys.stdout, lineterminator="\n")
     lines.writerow(["day", "cost_usd", "naive_usd"])
     lines.writerows([line["day"], line["cost_usd"], line["naive_usd"]] for line in costs["by_day"])
-
-
-def dollars(usd: str) -> str:
-    """Dollars to the cent; below one to the first two digits that say something."""
-    amount = Decimal(usd)
-    sign, amount = ("-" if amount < 0 else ""), abs(amount)
-    if amount == 0 or amount >= CENT:
-        return f"{sign}${amount:,.2f}"
-    return f"{sign}${amount:.{1 - amount.adjusted()}f}"

@@ -16,6 +16,7 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import SettingEntry
 from common.adapters.memory.store import MemoryStore
 from common.analysis.chain import chain_of
+from common.analysis.planning import plan_for
 from common.analysis.prompts import ANALYSIS
 from common.analysis.rules.rules import Rules
 from common.config import Settings
@@ -24,7 +25,6 @@ from common.ports import Analyzer, Answer, BudgetView, NotAnswered, Question
 from evaluation.judge import Outcome, Read, read_of
 from evaluation.label import Label, LabelledSet, shuffled
 from evaluation.place import NOW, POLICY, WORKSPACE, now, question_of
-from functions.analyze.analysis import plan_for
 
 RULES: Final = "rules"
 ROUNDS: Final = 4  # how often a task is asked that was put off

@@ -22,6 +22,7 @@ from functions.analyze.economy import Economy, EconomyMeans
 from functions.analyze.parking import Parking
 from tests.batch_side import KEY, BatchSide
 from tests.contract.ground import Ground
+from tests.unit.desk import Told
 
 SMALL, STRONG = "claude-haiku-5-5", "claude-sonnet-5-5"
 MINUTE = timedelta(minutes=1)
@@ -69,17 +70,6 @@ class Silent:
 
 
 @dataclass
-class Told:
-    """A notifier that remembers."""
-
-    kinds: list[str] = field(default_factory=list)
-
-    def publish(self, kinds: Sequence[str]) -> None:
-        """Remember."""
-        self.kinds += kinds
-
-
-@dataclass
 class Floor:
     """What replicas stand on."""
 
@@ -105,7 +95,7 @@ class Floor:
         catalogue = Catalogue.shipped()
         batched = Batched(
             door=BatchDoor(batches, budget, self.side.batches_for(key), Prices(), self.strong),
-            tiers=Tiers(small=SMALL, strong=self.strong),
+            tiers=Tiers(small=SMALL, strong=self.strong, escalate_below=0.6),
             catalogue=catalogue,
             now=lambda: datetime.now(UTC),
             source=Source("claude", lambda: key),

@@ -1,12 +1,15 @@
-"""What a plan is compared with: steps that were done before it (I6), and the plan that it replaces."""
+"""How risky a step is, and what a plan is compared with: what was done before it (I6), the plan that it replaces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.actions.contract import Known
+from common.actions.reading import Understood, data_fields
 from common.core.json_limits import same
-from common.core.task import Json, Reason, Risk, Step
+from common.core.policy import Policy
+from common.core.task import Json, Origin, Reason, Request, Risk, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,51 @@ class Compared:
     targets: frozenset[str]
     data_fields: frozenset[str]
     whole: bool  # no result is still to be filled in: it is known what it will hold
+
+
+def floors(
+    step: Step, read: Understood | None, request: Request, policy: Policy, results: frozenset[str] | None
+) -> tuple[Reason, ...]:
+    """Why one step is how risky. What cannot be read, or is refused as a target, is high (I5).
+
+    `results`: the arguments that hold results, or held them before they were filled in; None: unreadable.
+    """
+    if read is None or results is None:
+        return _unreadable(step)
+    text = "" if request.origin is Origin.DERIVED else request.text or ""
+    try:
+        found = read.action.floors(read.args, Known(policy, text, results))
+        refused = read.action.refusals(read.args, policy)
+    except Exception:  # noqa: BLE001 - actions are plug-ins; whatever it is, it was not read
+        return _unreadable(step)
+    if refused:
+        found = (*found, Reason(rule="refused_target", floor=Risk.HIGH))
+    return tuple(reason.model_copy(update={"step": step.id}) for reason in found)
+
+
+def _unreadable(step: Step) -> tuple[Reason, ...]:
+    return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
+
+
+def aims(read: Understood | None) -> frozenset[str]:
+    """Whom a step reaches, and the words that decide what it does there."""
+    if read is None:
+        return frozenset({"unreadable"})
+    data, essence = data_fields(read.action.args_model), read.action.essence(read.args)
+    said = essence.items() if isinstance(essence, dict) else ()
+    words = {f"{name}={value}" for name, value in said if isinstance(value, str) and name not in data}
+    return read.action.targets(read.args) | words
+
+
+def comparable(step: Step, read: Understood | None, floor: Risk, *, whole: bool) -> Compared:
+    """A step as plans are compared. `whole`: it holds no result that is still to come."""
+    if read is None:
+        return Compared(step, floor, dict(step.args), frozenset(), frozenset(), whole=True)
+    try:
+        essence, targets = read.action.essence(read.args), read.action.targets(read.args)
+    except Exception:  # noqa: BLE001 - actions are plug-ins; then all that it was given is compared
+        essence, targets = dict(step.args), frozenset()
+    return Compared(step, floor, essence, targets, data_fields(read.action.args_model), whole=whole)
 
 
 def repeated(plan: Sequence[Compared], kept: Sequence[Compared]) -> list[Reason]:

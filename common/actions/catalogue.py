@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from common import api
-from common.actions.assessing import Compared, added_targets, repeated
+from common.actions.assessing import Compared, added_targets, aims, comparable, floors, repeated
 from common.actions.claude_generate import ClaudeGenerate
-from common.actions.contract import Action, Context, Effect, Known, NotDone, Outcome, Unknown, Writing, t
+from common.actions.contract import Action, Context, Effect, NotDone, Outcome, Unknown, Writing, t
 from common.actions.function_invoke import FunctionInvoke
 from common.actions.http_request import HttpRequestAction
 from common.actions.notify import Notify
-from common.actions.reading import Understood, arguments, data_fields, field_errors, read_steps
+from common.actions.reading import Understood, arguments, field_errors, read_steps
 from common.actions.value import Value
 from common.actions.wait import Wait
 from common.core import references
 from common.core.errors import FieldError, Invalid
 from common.core.policy import Assessment, Policy, decide
 from common.core.references import Unresolvable
-from common.core.task import Json, Lang, Origin, Plan, Reason, Request, Risk, Step, Task, highest
+from common.core.task import Json, Lang, Plan, Reason, Request, Risk, Step, Task, highest
 
 __all__ = ["Catalogue", "Unresolvable"]
 
@@ -216,13 +216,7 @@ class Catalogue:
 
     def aims(self, step: Step) -> frozenset[str]:
         """Whom a step reaches, and the words that decide what it does there: what readings of one task must share."""
-        read = self._read(step)
-        if read is None:
-            return frozenset({"unreadable"})
-        data, essence = data_fields(read.action.args_model), read.action.essence(read.args)
-        said = essence.items() if isinstance(essence, dict) else ()
-        words = {f"{name}={value}" for name, value in said if isinstance(value, str) and name not in data}
-        return read.action.targets(read.args) | words
+        return aims(self._read(step))
 
     def timeout(self, step: Step) -> timedelta:
         """How long an attempt may take."""
@@ -305,38 +299,13 @@ class Catalogue:
 
         `result_fields`: the arguments that hold results, or held them before they were filled in; None: unreadable.
         """
-        read = self._read(step)
         fields = _result_fields(step) if result_fields is UNSAID else result_fields
-        if read is None or fields is None:
-            return _unreadable(step)
-        text = "" if request.origin is Origin.DERIVED else request.text or ""
-        try:
-            found = read.action.floors(read.args, Known(policy, text, fields))
-            refused = read.action.refusals(read.args, policy)
-        except Exception:  # noqa: BLE001 - actions are plug-ins; whatever it is, it was not read
-            return _unreadable(step)
-        if refused:
-            found = (*found, Reason(rule="refused_target", floor=Risk.HIGH))
-        return tuple(reason.model_copy(update={"step": step.id}) for reason in found)
+        return floors(step, self._read(step), request, policy, fields)
 
     def _compared(self, step: Step, request: Request, policy: Policy) -> Compared:
         """What of a step is compared between plans."""
-        read = self._read(step)
         floor = highest(*(reason.floor for reason in self._floors(step, request, policy)))
-        results = _result_fields(step)
-        if read is None:
-            return Compared(step, floor, dict(step.args), frozenset(), frozenset(), whole=True)
-        try:
-            essence, targets = read.action.essence(read.args), read.action.targets(read.args)
-        except Exception:  # noqa: BLE001 - actions are plug-ins; then all that it was given is compared
-            essence, targets = dict(step.args), frozenset()
-        return Compared(
-            step, floor, essence, targets, data_fields(read.action.args_model), whole=results == frozenset()
-        )
-
-
-def _unreadable(step: Step) -> tuple[Reason, ...]:
-    return (Reason(rule="unreadable", step=step.id, floor=Risk.HIGH),)
+        return comparable(step, self._read(step), floor, whole=_result_fields(step) == frozenset())
 
 
 def _result_fields(step: Step) -> frozenset[str] | None:

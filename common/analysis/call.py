@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from common.core.task import Failure, Json
@@ -73,6 +73,16 @@ class Fault:
         """What an Analyzer says of it."""
         failure = Failure(code=self.code, status=self.status, detail=self.detail)
         return NotAnswered(failure=failure, again_in=self.again_in, waiting_for=self.waiting_for, cost=self.cost)
+
+
+NO_MODEL: Final = Fault(code="no_model", billed=Billed.NO)  # there is no key to ask with
+
+
+def counted(tokens: object) -> int:
+    """A number of tokens as a provider gives it. ValueError: it is none, and there is nothing to bill by."""
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+        raise ValueError("no number of tokens")
+    return tokens
 
 
 class Asker(Protocol):

@@ -32,7 +32,7 @@ class Tiers:
 
     small: str
     strong: str = ""
-    escalate_below: float = 0.6
+    escalate_below: float
 
     @classmethod
     def of(cls, settings: Settings) -> Tiers:

@@ -63,9 +63,9 @@ PATIENCE: Final = 10  # times as long lingers the text of a workspace whose mone
 class Forming:
     """How texts that wait are cut into packs: of one workspace and one origin each (I12)."""
 
-    tasks: int = 10  # in a pack at most; so many need not wait for more
-    packs: int = 8  # at most in one claim
-    linger: timedelta = timedelta(seconds=2)  # nor need a pack whose oldest has been due for so long
+    tasks: int  # in a pack at most; so many need not wait for more
+    packs: int  # at most in one claim
+    linger: timedelta  # nor need a pack whose oldest has been due for so long
     patient: frozenset[UUID] = frozenset()  # workspaces where it is `PATIENCE` times as long
     economy: bool | None = False  # True: those that may wait hours, and no others; None: the same as all others
 

@@ -10,16 +10,15 @@ from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.history import kept_steps
 from common.analysis.money.door import LOOK_AGAIN
-from common.analysis.packs.question import DETAIL_MAX
+from common.analysis.planning import plan_for
 from common.claim_loop import Turn
 from common.core.after_analysis import after_failure, batch_room
-from common.core.errors import Invalid, Unavailable
+from common.core.errors import Unavailable
 from common.core.lifecycle import Detail, Transition, move
-from common.core.policy import Policy, destination, planned
+from common.core.policy import Policy, destination
 from common.core.spending import Standing, standing
-from common.core.task import PRIORITY_DEFAULT, Failure, Plan, State, Task
+from common.core.task import PRIORITY_DEFAULT, Failure, State, Task
 from common.ports import (
     Analyzer,
     Answer,
@@ -61,11 +60,11 @@ class Means:
     clock: Clock
     notifier: Notifier
     worker: str
-    lease: timedelta = timedelta(seconds=60)
-    claim_tasks: int = 100  # without a model
-    at_once: int = 8  # packs
-    pack_tasks: int = 10
-    linger: timedelta = timedelta(seconds=2)
+    lease: timedelta
+    claim_tasks: int  # without a model
+    at_once: int  # packs
+    pack_tasks: int
+    linger: timedelta
     beside: timedelta = timedelta(seconds=50)  # so long others are begun beside a pack that takes its time
     batches: bool = False  # the provider answers within hours at half the price, and somebody else sees to those
 
@@ -284,22 +283,3 @@ def decided(task: Task, answer: Answer, policy: Policy, catalogue: Catalogue, no
         priority=None if task.request.priority_given else answer.priority,
         detail=Detail(data={"escalated": answer.escalated}) if answer.escalated else Detail(),
     )
-
-
-def plan_for(task: Task, answer: Answer, policy: Policy, catalogue: Catalogue, now: datetime) -> Plan | Failure:
-    """The answer's plan behind what was begun already (I6), assessed; or why it cannot be used."""
-    kept = kept_steps(task)
-    try:
-        steps = catalogue.read([*kept, *answer.steps], task.request.inputs, now)
-    except Invalid as exc:
-        return Failure(code="unusable_answer", detail=str(exc)[:DETAIL_MAX])
-    try:
-        catalogue.refuse(steps, policy)
-    except Invalid as exc:
-        return Failure(code="refused_target", detail=str(exc)[:DETAIL_MAX])
-    if task.plan is not None and steps == task.plan.steps and task.failure is not None:
-        return Failure(code="same_plan", step=task.failure.step)
-    verdict = catalogue.assess(steps, task.request, policy, claimed=answer.risk, earlier=task.plan, kept=kept)
-    number = task.plan.number + 1 if task.plan else 1
-    cap = catalogue.cost_cap(steps, task)
-    return planned(number, steps, answer.source, verdict, policy, kept=len(kept), cost_cap=cap)

@@ -9,13 +9,12 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from common.analysis.planning import plan_for
 from common.core.policy import Policy, destination
 from common.core.task import Failure, Plan, State, Task
 from common.ports import Answer, NewTask, Question
 from common.telemetry import code_of, note
 from common.wiring import Container
-
-from .analysis import plan_for
 
 
 def recalled(tasks: Sequence[NewTask], wired: Container, policy: Policy, now: datetime) -> tuple[NewTask, ...]:

@@ -16,6 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from common import api
+from common.analysis.planning import plan_for
 from common.body import text_fault
 from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
@@ -27,7 +28,6 @@ from common.views import plan_view, reasons_view, stored_view, task_view
 from common.web import ReaderLang, Who, Wired
 from common.wiring import Container
 
-from .analysis import plan_for
 from .intake import intake_of
 from .recalled import as_task, recalled
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from common.auth import reaches
 from common.core.spending import standing
 from common.core.task import Json, Lang, State
 from common.i18n import catalogue, t
+from common.i18n.money import dollars
 from common.wiring import Container
 
 from .session import FLASH_COOKIE, LANG_COOKIE, YEAR_SECONDS, Reader, base_of, is_secure, page_lang, take_flash
@@ -38,7 +38,6 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-CENT: Final = Decimal("0.01")
 UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
@@ -54,6 +53,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters["pretty"] = pretty
+    env.globals["dollars"] = dollars
     env.globals["reaches"] = reaches
     env.globals["State"] = State
     return env
@@ -170,13 +170,6 @@ class Shown:
     def money(self, usd: str) -> str:
         """Dollars as a person writes them: no row of zeros."""
         return usd.rstrip("0").rstrip(".") if "." in usd else usd
-
-    def cents(self, usd: str) -> str:
-        """Dollars to the cent; below one cent to the first two digits that say something."""
-        amount = Decimal(usd)
-        if amount == 0 or amount >= CENT:
-            return f"{amount:,.2f}"
-        return f"{amount:.{1 - amount.adjusted()}f}"
 
     def failure(self, code: str) -> tuple[str, str]:
         """What went wrong, and what mends it."""

@@ -22,10 +22,11 @@ from functions.analyze.economy import Economy, EconomyMeans
 from functions.analyze.parking import Parking
 from tests.batch_side import KEY
 from tests.contract.ground import Ground
-from tests.economy_floor import Silent, Told
+from tests.economy_floor import Silent
 from tests.metered.batches import Fate
 from tests.metered.faults import Fault
 from tests.metered.server import Metered
+from tests.unit.desk import Told
 
 SOON = timedelta(minutes=6)
 

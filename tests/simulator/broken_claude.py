@@ -17,7 +17,7 @@ from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.rows import TaskRow
-from common.analysis import cascade
+from common.analysis import cascade, planning
 from common.analysis.batches.door import BatchDoor
 from common.analysis.cache import entry, key, shelf
 from common.analysis.packs import asking
@@ -42,7 +42,7 @@ def _permits(patch: pytest.MonkeyPatch) -> None:
 
 
 def _policy_forgotten(patch: pytest.MonkeyPatch) -> None:
-    right = analysis.plan_for
+    right = planning.plan_for
 
     def plan_for(task: Task, answer: Answer, *known: Any) -> Any:  # noqa: ANN401 - as it is there
         plan = right(task, answer, *known)

@@ -37,13 +37,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class WatchedBudget:
-    """`ports.Budget` over another one."""
+class _Watched:
+    """Whose commits the ledger looks at, and between which a process may die."""
 
-    def __init__(self, inner: MemoryBudget, world: World) -> None:
-        """`inner`: right, or deliberately wrong."""
-        self.inner = inner
-        self._world = world
+    _world: World
 
     def _done(self, commit: Callable[[], T]) -> T:
         self._world.point()
@@ -51,6 +48,15 @@ class WatchedBudget:
         self._world.ledger.look()
         self._world.point()
         return done
+
+
+class WatchedBudget(_Watched):
+    """`ports.Budget` over another one."""
+
+    def __init__(self, inner: MemoryBudget, world: World) -> None:
+        """`inner`: right, or deliberately wrong."""
+        self.inner = inner
+        self._world = world
 
     def reserve(self, call: CallRequest) -> UUID | NotReserved:
         """See Budget."""
@@ -94,20 +100,13 @@ class WatchedBudget:
         self.inner.told(workspace, state)
 
 
-class WatchedBatches:
+class WatchedBatches(_Watched):
     """`ports.Batches` over another one."""
 
     def __init__(self, inner: MemoryBatches, world: World) -> None:
         """`inner`: right, or deliberately wrong."""
         self.inner = inner
         self._world = world
-
-    def _done(self, commit: Callable[[], T]) -> T:
-        self._world.point()
-        done = commit()
-        self._world.ledger.look()
-        self._world.point()
-        return done
 
     def is_free(self, key: str) -> bool:
         """See Batches."""

@@ -66,6 +66,10 @@ class Bench:
             clock=SystemClock(),
             notifier=Told(),
             worker="a",
+            lease=timedelta(seconds=60),
+            claim_tasks=100,
+            at_once=8,
+            pack_tasks=10,
             linger=LINGER,
         )
         self._pool = ThreadPoolExecutor(4)

@@ -124,7 +124,24 @@ def content_of(request: httpx2.Request) -> dict[str, Any]:
     return found
 
 
-class Provider:
+class Scripted:
+    """A far side that answers in order, the last again and again."""
+
+    def __init__(self, says: Sequence[Says]) -> None:
+        """Takes the place of the network."""
+        self._says = list(says)
+        self.requests: list[httpx2.Request] = []
+        self.http = httpx2.Client(transport=httpx2.MockTransport(self._answer))
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        says = self._says.pop(0) if len(self._says) > 1 else self._says[0]
+        if isinstance(says, Exception):
+            raise says
+        return says if isinstance(says, httpx2.Response) else says(request)
+
+
+class Provider(Scripted):
     """The far side, with a budget and a chain in front of it."""
 
     def __init__(
@@ -139,16 +156,14 @@ class Provider:
 
         `folder`: where a key's file may be. `settings`: nobody reads again and nothing is checked unless they say so.
         """
-        self._says = list(says)
-        self.requests: list[httpx2.Request] = []
+        super().__init__(says)
         store = MemoryStore(lambda: NOW)
         store.settings[WORKSPACE, "policy"] = SettingEntry(0, None)
         store.settings[WORKSPACE, "budget_usd"] = SettingEntry(0, budget_usd)
         self.store = store
         self.budget = MemoryBudget(store)
         self.key = Key(None if key is None else SecretStr(key), folder)
-        http = httpx2.Client(transport=httpx2.MockTransport(self._answer))
-        client = ClaudeClient(self.key, "https://provider.example", http)
+        client = ClaudeClient(self.key, "https://provider.example", self.http)
         self.catalogue = Catalogue.shipped()
         chosen = Settings.model_construct(**{"strong_model": "", "pack_checks": 0.0, **settings})
         self.chain = chain_over(client, chosen, self.budget, self.catalogue, lambda: NOW)
@@ -161,13 +176,6 @@ class Provider:
     def read_all(self, *questions: Question) -> list[Answer | NotAnswered]:
         """What the chain says of several."""
         return self.chain.analyze(questions)
-
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests.append(request)
-        says = self._says.pop(0) if len(self._says) > 1 else self._says[0]
-        if isinstance(says, Exception):
-            raise says
-        return says if isinstance(says, httpx2.Response) else says(request)
 
     @property
     def calls(self) -> list[tuple[str, str, int]]:

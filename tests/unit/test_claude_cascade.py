@@ -33,7 +33,7 @@ from tests.unit.provider import (
 
 SMALL, STRONG = "claude-haiku-5-5", "claude-sonnet-5-5"
 POST = step(action="http.request", args='{"method": "POST", "url": "https://b.example/pay"}')
-TIERS = Tiers(small=SMALL, strong=STRONG)
+TIERS = Tiers(small=SMALL, strong=STRONG, escalate_below=0.6)
 Says = httpx2.Response | Callable[[httpx2.Request], httpx2.Response]
 
 
@@ -223,7 +223,7 @@ def test_why_stronger_is_decided_without_asking_anybody() -> None:
     grave = Answer(kind="k", steps=(), source="claude", risk=Risk.HIGH, confidence=0.1)
     assert why_stronger(question(), grave, catalogue, TIERS, saving=False) == "stakes"
     assert why_stronger(question(), None, catalogue, TIERS, saving=True) == "failed_before"
-    assert why_stronger(question(), grave, catalogue, Tiers(small=SMALL), saving=False) is None
+    assert why_stronger(question(), grave, catalogue, Tiers(small=SMALL, escalate_below=0.6), saving=False) is None
 
 
 def test_stakes_are_those_of_the_targets_that_inputs_name() -> None:

@@ -13,11 +13,13 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from common.actions.catalogue import Catalogue
 from common.analysis.packs.answer import LONGEST
 from common.analysis.packs.pack import TEXT_BYTES, packs_of
+from common.analysis.packs.sample import compared
 from common.core.errors import StoreUnavailable
 from common.core.spending import shares_of
-from common.core.task import Origin
+from common.core.task import Json, Origin, Risk, Step
 from common.ports import Answer, CallRequest, NotAnswered, NotReserved
 from tests.unit.packs import TEXTS, known, value, values
 from tests.unit.provider import (
@@ -28,12 +30,28 @@ from tests.unit.provider import (
     items_of,
     message,
     nonces_of,
+    question,
     several,
     step,
     under,
 )
 
 Says = Callable[[httpx2.Request], httpx2.Response]
+
+
+def test_readings_that_aim_by_different_inputs_disagree() -> None:
+    """I12: a target that is named by an input is read like any other; two of them are not alike in being unreadable."""
+    asked = question(inputs={"mine": "https://a.example/x", "other": "https://b.example/x"})
+
+    def posts_to(name: str) -> Answer:
+        args: dict[str, Json] = {"method": "POST", "url": {"$ref": f"inputs.{name}"}}
+        return Answer(
+            kind="k", steps=(Step(id="s", action="http.request", args=args),), source="claude", risk=Risk.HIGH
+        )
+
+    catalogue = Catalogue.shipped()
+    assert compared(posts_to("mine"), posts_to("mine"), asked, catalogue) is None
+    assert compared(posts_to("mine"), posts_to("other"), asked, catalogue) is Risk.HIGH
 
 
 def test_tasks_share_a_call_and_each_has_its_own_answer() -> None:

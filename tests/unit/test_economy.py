@@ -87,7 +87,7 @@ def reads_in_batches(side: BatchSide, strong: str = "") -> Any:  # noqa: ANN401 
     def by_batches(container: Container) -> Batched:
         return Batched(
             door=BatchDoor(container.batches, container.budget, side.batches_for(), Prices(), strong),
-            tiers=Tiers(small=SMALL, strong=strong),
+            tiers=Tiers(small=SMALL, strong=strong, escalate_below=0.6),
             catalogue=container.catalogue,
             now=lambda: datetime.now(UTC),
             source=Source("claude", lambda: KEY),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -24,11 +24,10 @@ from common.analysis.providers.openai_compatible import BODY_MAX, OpenAICompatib
 from common.config import Settings
 from common.core.task import Json
 from common.ports import Answer, Usage
-from tests.unit.provider import NOW, WORKSPACE, proposal, question, under
+from tests.unit.provider import NOW, WORKSPACE, Says, Scripted, proposal, question, under
 
 KEY = "sk-test-0123456789"
 REQUEST = httpx2.Request("POST", "https://provider.example/v1/chat/completions")
-Says = httpx2.Response | Exception | Callable[[httpx2.Request], httpx2.Response]
 
 
 def completion(text: str | None, finish: str = "stop", refusal: str | None = None, **usage: Json) -> httpx2.Response:
@@ -47,25 +46,16 @@ def fault(status: int, kind: str = "", code: str = "", **headers: str) -> httpx2
     return httpx2.Response(status, json={"error": error}, headers={"x-request-id": "req_1"} | names)
 
 
-class Far:
+class Far(Scripted):
     """The far side of a client."""
 
     def __init__(
         self, *says: Says, base_url: str | None = "https://provider.example/v1", key: str | None = KEY
     ) -> None:
         """`says`: what it answers, in order; the last again and again."""
-        self._says = list(says)
-        self.requests: list[httpx2.Request] = []
-        http = httpx2.Client(transport=httpx2.MockTransport(self._answer))
+        super().__init__(says)
         kept = Key(None if key is None else SecretStr(key), Path("/nonexistent"), OPENAI)
-        self.client = OpenAICompatible(kept, base_url, http)
-
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests.append(request)
-        says = self._says.pop(0) if len(self._says) > 1 else self._says[0]
-        if isinstance(says, Exception):
-            raise says
-        return says if isinstance(says, httpx2.Response) else says(request)
+        self.client = OpenAICompatible(kept, base_url, self.http)
 
     @property
     def bodies(self) -> list[dict[str, Json]]:

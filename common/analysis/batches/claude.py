@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from common.analysis.batches.provider import Listed, Result, fingerprint
-from common.analysis.call import Billed, Call, Fault
+from common.analysis.call import NO_MODEL, Billed, Call, Fault
 from common.analysis.providers.claude import ClaudeClient, UnusableSchemaError, fault_of, parameters, reply_of
 
 if TYPE_CHECKING:  # pragma: no cover - for the type checker only
@@ -29,7 +29,6 @@ RESULTS_SECONDS: Final = 100.0  # as creating: some megabytes
 KEPT_FROM: Final = 3
 PAGE: Final = 100
 LISTED_MOST: Final = 1000  # since a few minutes ago; an account that makes more is not looked through
-NO_KEY: Final = Fault(code="no_model", billed=Billed.NO)
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _NAME: Final = re.compile(r"[a-z_]{1,64}")
 # A request that was not answered is not billed.
@@ -53,7 +52,7 @@ class ClaudeBatches:
         """See BatchProvider."""
         client = self._client.sdk()
         if client is None:
-            return NO_KEY
+            return NO_MODEL
         try:
             requests: list[Request] = [
                 {"custom_id": name, "params": parameters(call, keep=len(asked) >= KEPT_FROM)} for name, call in asked
@@ -70,7 +69,7 @@ class ClaudeBatches:
         """See BatchProvider."""
         client = self._client.sdk()
         if client is None:
-            return NO_KEY
+            return NO_MODEL
         try:
             found = client.messages.batches.retrieve(provider_id, timeout=_timeout(LOOK_SECONDS))
         except Exception as exc:  # noqa: BLE001 - each is told apart there
@@ -81,7 +80,7 @@ class ClaudeBatches:
         """See BatchProvider."""
         client = self._client.sdk()
         if client is None:
-            return NO_KEY
+            return NO_MODEL
         try:
             return _recent(client, since)
         except Exception as exc:  # noqa: BLE001 - each is told apart there
@@ -91,7 +90,7 @@ class ClaudeBatches:
         """See BatchProvider."""
         client = self._client.sdk()
         if client is None:
-            return NO_KEY
+            return NO_MODEL
         import httpx2  # noqa: PLC0415 - see common/analysis/providers/claude.py
 
         path = f"/v1/messages/batches/{provider_id}/results"
@@ -105,7 +104,7 @@ class ClaudeBatches:
         """See BatchProvider."""
         client = self._client.sdk()
         if client is None:
-            return NO_KEY
+            return NO_MODEL
         try:
             client.messages.batches.cancel(provider_id, timeout=_timeout(LOOK_SECONDS))
         except Exception as exc:  # noqa: BLE001 - each is told apart there

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from common.analysis.batches.provider import BatchProvider, Listed, Result
-from common.analysis.call import Billed, Call, Fault, Reply
+from common.analysis.call import NO_MODEL, Billed, Call, Fault, Reply
 from common.analysis.money.door import refused
 from common.analysis.money.prices import Prices, UnknownPriceError
 from common.analysis.money.savings import bill_of, sum_of
@@ -90,7 +90,7 @@ class BatchDoor:
         """
         key = self._asked.key
         if key is None:
-            return Fault(code="no_model", billed=Billed.NO)
+            return NO_MODEL
         first = calls[0]
         try:
             reserve = sum(self._prices.worst_case(call, batch=True) for call in calls)

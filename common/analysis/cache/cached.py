@@ -231,7 +231,7 @@ class Cached:
                 round_.said[place] = replace(hit, cost=fresh.cost)
                 self._shelf.count(round_.workspace, "postgres", [key], 1)
                 continue
-            risk = compared(fresh, hit, self._catalogue, question.policy)
+            risk = compared(fresh, hit, question, self._catalogue)
             differs = risk is not None
             round_.said[place] = replace(fresh, risk=risk) if differs and isinstance(fresh, Answer) else fresh
             metrics().cache_checked(agreed=not differs)

@@ -37,9 +37,9 @@ OF_ONE: Final = frozenset({"request_refused"})
 class Packing:
     """How many tasks share a call at most, how many calls go out at once, and which share is asked again (I12)."""
 
-    most: int = 10
-    at_once: int = 8
-    checks: float = 0.0
+    most: int
+    at_once: int
+    checks: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class Packs:
             different = 0
             for place, item in zip(places, again.items, strict=True):
                 if not isinstance(item, BadItem):
-                    risk = compared(first[place], item, self._catalogue, questions[place].policy)
+                    risk = compared(first[place], item, questions[place], self._catalogue)
                     different += risk is not None
                     answers[place] = _raised(answers[place], risk)
             if again.call is not None:

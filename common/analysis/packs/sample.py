@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.core.policy import Policy
+from common.analysis.history import bound_steps
 from common.core.task import Effect, Risk, highest
 from common.ports import Answer, NotAnswered, Question
 
@@ -43,14 +43,15 @@ class Gist:
     steps: tuple[tuple[str, Effect, frozenset[str]], ...]  # action, what repeating it does, whom it reaches and how
 
 
-def gist(said: Answer, catalogue: Catalogue, policy: Policy) -> Gist:
-    """Of an answer."""
-    steps = tuple((step.action, catalogue.effect(step, policy), catalogue.aims(step)) for step in said.steps)
+def gist(said: Answer, question: Question, catalogue: Catalogue) -> Gist:
+    """Of an answer, its inputs filled in: what names its target by one would be as unreadable as any other."""
+    bound = bound_steps(question.task, said.steps, catalogue)
+    steps = tuple((step.action, catalogue.effect(step, question.policy), catalogue.aims(step)) for step in bound)
     return Gist(highest(said.risk or Risk.LOW), steps)
 
 
 def compared(
-    first: Answer | NotAnswered, again: Answer | NotAnswered, catalogue: Catalogue, policy: Policy
+    first: Answer | NotAnswered, again: Answer | NotAnswered, question: Question, catalogue: Catalogue
 ) -> Risk | None:
     """The risk that a second reading leaves, at least; None: they agree, or one of them failed and says nothing.
 
@@ -59,7 +60,7 @@ def compared(
     if not isinstance(first, Answer) or not isinstance(again, Answer):
         either = isinstance(first, Answer) or isinstance(again, Answer)
         return Risk.HIGH if either and "needs_person" in (_code(first), _code(again)) else None
-    one, other = gist(first, catalogue, policy), gist(again, catalogue, policy)
+    one, other = gist(first, question, catalogue), gist(again, question, catalogue)
     if one == other:
         return None
     return highest(one.risk, other.risk, Risk.LOW if one.steps == other.steps else Risk.HIGH)

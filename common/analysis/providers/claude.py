@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from common.analysis.call import Billed, Call, Fault, Reply
+from common.analysis.call import NO_MODEL, Billed, Call, Fault, Reply, counted
 from common.analysis.providers import faults
 from common.analysis.providers.key import Key
 from common.analysis.providers.pace import Pace, anthropic_left
@@ -65,7 +65,7 @@ class ClaudeClient:
         """See Asker. Fault `no_model` without a key."""
         client = self.sdk()
         if client is None:
-            return Fault(code="no_model", billed=Billed.NO)
+            return NO_MODEL
         held = self._pace.hold()
         if held is not None:
             return held
@@ -157,22 +157,16 @@ def reply_of(message: Message, request_id: str | None = None) -> Reply | Fault:
     try:
         used = message.usage
         usage = Usage(
-            input=_count(used.input_tokens),
-            output=_count(used.output_tokens),
-            cache_read=_count(used.cache_read_input_tokens or 0),
-            cache_write=_count(used.cache_creation_input_tokens or 0),
+            input=counted(used.input_tokens),
+            output=counted(used.output_tokens),
+            cache_read=counted(used.cache_read_input_tokens or 0),
+            cache_write=counted(used.cache_creation_input_tokens or 0),
         )
         text = "".join(block.text for block in message.content if block.type == "text")
         stop = str(message.stop_reason)
     except (AttributeError, TypeError, ValueError) as exc:
         return faults.unusable(type(exc).__name__, request_id)
     return Reply(text=text[:ANSWER_MAX], stop=stop, usage=usage, request_id=request_id)
-
-
-def _count(tokens: object) -> int:
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
-        raise ValueError("no number of tokens")
-    return tokens
 
 
 def fault_of(exc: Exception) -> Fault:

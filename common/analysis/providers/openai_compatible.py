@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from common.analysis.call import Billed, Call, Fault, Reply
+from common.analysis.call import NO_MODEL, Call, Fault, Reply, counted
 from common.analysis.providers import faults
 from common.analysis.providers.key import OPENAI, Key
 from common.analysis.providers.pace import Pace, openai_left
@@ -82,7 +82,7 @@ class OpenAICompatible:
     def ask(self, call: Call) -> Reply | Fault:
         """See Asker. A second request only where the first was refused unread, for the form of its answer."""
         if not self.is_ready:
-            return Fault(code="no_model", billed=Billed.NO)
+            return NO_MODEL
         held = self._pace.hold()
         if held is not None:
             return held
@@ -206,18 +206,12 @@ def _reply(heard: _Heard) -> Reply | Fault:
 
 def _usage(used: dict[str, Json]) -> Usage:
     """`prompt_tokens` includes those that were read from the cache; ours does not. ValueError, KeyError."""
-    prompt = _count(used["prompt_tokens"])
+    prompt = counted(used["prompt_tokens"])
     details = used.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens") or 0) if isinstance(details, dict) else 0
+    cached = counted(details.get("cached_tokens") or 0) if isinstance(details, dict) else 0
     if cached > prompt:
         raise ValueError("more from the cache than at all")
-    return Usage(input=prompt - cached, output=_count(used["completion_tokens"]), cache_read=cached)
-
-
-def _count(tokens: Json) -> int:
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
-        raise ValueError("no number of tokens")
-    return tokens
+    return Usage(input=prompt - cached, output=counted(used["completion_tokens"]), cache_read=cached)
 
 
 def _object(value: Json) -> dict[str, Json]:
