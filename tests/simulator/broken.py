@@ -196,7 +196,7 @@ class Variant:
 
 
 def _drop_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("functions.analyze.analysis.kept_steps", lambda _task: ())
+    patch.setattr("common.analysis.planning.kept_steps", lambda _task: ())
 
 
 VARIANTS: Final = (
