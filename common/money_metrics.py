@@ -36,6 +36,9 @@ class MoneyMetrics:
         self._seconds = Histogram(
             "aiw_call_seconds", "From a call to its answer", ["model"], registry=registry, buckets=_CALL_BUCKETS
         )
+        self._batches = Counter(
+            "aiw_batches", "Providers' batches, by what became of them", ["ended"], registry=registry
+        )
         self._standing = Gauge(
             "aiw_budget_state", "Workspaces whose budget stands so (one function says it)", ["state"], registry=registry
         )
@@ -61,6 +64,10 @@ class MoneyMetrics:
         """A call brought no answer. `assumed`: nanodollars booked for it; None: it certainly was not billed."""
         self._calls.labels(purpose, model, reason, "voided" if assumed is None else "assumed_billed").inc()
         self._cost.labels(purpose, model).inc((assumed or 0) / NANO)
+
+    def batch(self, ended: str) -> None:
+        """A batch was `booked`; `lost` on the way there; or is `gone`, which is an alarm: its cost is assumed."""
+        self._batches.labels(ended).inc()
 
     def refused(self, purpose: str, why: str) -> None:
         """A call was not made: `over_budget`, `cost_cap`, `unknown_price`."""

@@ -6,7 +6,7 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
-from common.ports.batches import ANSWER_IN, Asked, Batch, Batches, Member, NotOpened, custom_id
+from common.ports.batches import ANSWER_IN, SEND_WITHIN, Asked, Batch, Batches, Member, NotOpened, custom_id
 from common.ports.budget import Bill, Budget, BudgetTold, BudgetView, CallRequest, NotReserved, Saved, Usage
 from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
@@ -31,6 +31,7 @@ from common.ports.workspace import SettingRow, Workspace
 __all__ = [
     "ANSWER_IN",
     "PATIENCE",
+    "SEND_WITHIN",
     "WAKE_KINDS",
     "AddRefused",
     "Added",

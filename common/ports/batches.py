@@ -85,6 +85,26 @@ class Batches(Protocol):
         another batch has this one.
         """
 
+    def begin(self, batch: UUID) -> bool:
+        """The last look before it is sent; the process may have stood still since it was opened.
+
+        False: it was closed meanwhile, is certain of an id, or was opened longer than `SEND_WITHIN` ago by the
+        database's clock. Then nothing may be sent: nobody would look for what comes of it.
+        """
+
+    def give_up(self, batch: UUID, seen: str | None, *, billed: bool, after: timedelta = timedelta(0)) -> bool:
+        """Close it without a bill, if it still is as the caller saw it; tasks that wait for it are due at once (I9).
+
+        Args:
+            batch: the call's id.
+            seen: the provider's id under which it was found to be gone or another's; None: there was none.
+            billed: nobody knows what it cost: it is assumed billed in full, an orphan as what it came of. Else it
+                certainly was not made, and what was reserved is given back; one that is certainly ours is not.
+            after: how long ago it must have been opened, by the database's clock.
+
+        False, and nothing written: it is not open any more, has another id, is ours, or is too young.
+        """
+
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """One more batch may have come of this call's request: it is on record, and booked when its cost is known.
 
@@ -105,3 +125,4 @@ class Batches(Protocol):
 
 
 ANSWER_IN = timedelta(minutes=3)  # a request to make a batch has its answer by then, or nobody waits for it any more
+SEND_WITHIN = timedelta(minutes=5)  # of its record: whoever stood still for longer sends nothing

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from common.analysis.batches.batched import Again, Collected, Redo, Verdict
-from common.analysis.batches.door import PENDING, Lost
+from common.analysis.batches.door import NOT_MADE, PENDING, Gone, Lost
 from common.analysis.cache.key import speaks_of_time
 from common.core.after_analysis import after_batch, after_failure, batch_room
 from common.core.errors import Unavailable
@@ -27,7 +27,7 @@ from .analysis import ACTOR, decided
 from .parking import Parking, later
 
 LOOKED_AT: Final = 20  # batches in one go: what a minute holds, at a few seconds each
-LOST: Final = NotAnswered(failure=Failure(code="batch_lost"), again_in=timedelta(seconds=1), waiting_for="provider")
+GONE: Final = Failure(code="batch_gone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,9 @@ class Collector:
         if found is None:
             return 0
         if isinstance(found, Lost):
-            return parking.write(later(task, LOST) for task in waiting.values())
+            return parking.write(later(task, NOT_MADE.as_not_answered()) for task in waiting.values())
+        if isinstance(found, Gone):
+            return parking.write(after_batch(task, ACTOR, GONE) for task in waiting.values())
         policy = self.workspace.policy(batch.workspace)
         members = [member.task for asked in batch.asked for member in asked]
         tasks = {task.id: task for task in parking.queue.get(batch.workspace, members)} | waiting

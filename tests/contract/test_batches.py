@@ -11,6 +11,7 @@ from common.core.lifecycle import move
 from common.core.task import Risk, State, Task
 from common.ports import (
     ANSWER_IN,
+    SEND_WITHIN,
     Asked,
     Batch,
     Bill,
@@ -193,6 +194,102 @@ def test_an_orphan_is_on_record_beside_its_call(ground: Ground) -> None:
     assert seen(ground) == (0, 1)
     ground.budget.settle(found.id, Bill(usage=Usage(output=9), cost=500))
     assert seen(ground) == (500, 0)
+
+
+# --- whoever stood still between a look and what it decides ---------------------------------------------------------
+
+
+def test_what_was_found_meanwhile_is_not_given_back(ground: Ground) -> None:
+    """I7: seen without an id, and named since: the view is stale, and its reservation stays."""
+    batch = opened(ground, asking(fresh_id()))
+    ground.elapse(timedelta(minutes=20))
+    assert ground.batches.name(batch, "msgbatch_1", certain=False)
+    assert not ground.batches.give_up(batch, None, billed=False)
+    assert not ground.batches.give_up(batch, "msgbatch_another", billed=False)
+    assert not ground.batches.give_up(batch, "msgbatch_another", billed=True)
+    assert seen(ground) == (0, CENT)
+    assert ground.batches.give_up(batch, "msgbatch_1", billed=False)
+    assert not ground.batches.give_up(batch, "msgbatch_1", billed=True)
+    assert seen(ground) == (0, 0)
+
+
+def test_what_is_certainly_ours_is_never_given_back(ground: Ground) -> None:
+    """I7: gone or not, it may have been billed; assumed in full, once."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(batch, "msgbatch_1", certain=True)
+    assert not ground.batches.give_up(batch, "msgbatch_1", billed=False)
+    assert ground.batches.give_up(batch, "msgbatch_1", billed=True)
+    assert not ground.batches.give_up(batch, "msgbatch_1", billed=True)
+    assert seen(ground) == (CENT, 0)
+
+
+def test_its_age_is_the_databases(ground: Ground) -> None:
+    """I7: whatever the caller's clock says, what is too young stays open."""
+    batch = opened(ground, asking(fresh_id()))
+    ground.elapse(timedelta(minutes=14))
+    assert not ground.batches.give_up(batch, None, billed=False, after=timedelta(minutes=15))
+    assert seen(ground) == (0, CENT)
+    ground.elapse(timedelta(minutes=2))
+    assert ground.batches.give_up(batch, None, billed=False, after=timedelta(minutes=15))
+    assert seen(ground) == (0, 0)
+    assert ground.batches.is_free(KEY)
+
+
+def test_tasks_of_a_closed_batch_are_due_at_once(ground: Ground) -> None:
+    """I9: whoever closed it and died leaves nobody parked for a day."""
+    batch, other = opened(ground, asking(fresh_id())), opened(ground, asking(fresh_id()), key="another")
+    task, beside = waiting(ground, batch), waiting(ground, other)
+    assert task.id not in ground.due_ids()
+    assert ground.batches.give_up(batch, None, billed=False)
+    assert task.id in ground.due_ids()
+    assert beside.id not in ground.due_ids()
+    assert ground.kinds(task) == ["submitted", "analysis_started", "batched"]
+
+
+def test_an_orphan_that_is_gone_costs_as_much_as_what_it_came_of(ground: Ground) -> None:
+    """I7: a nanodollar was reserved for it; what it really cost nobody knows any more."""
+    batch = opened(ground, asking(fresh_id()))
+    ground.budget.settle(batch, Bill(usage=Usage(), cost=7))
+    assert ground.batches.orphan(batch, "msgbatch_late", certain=True)
+    found = only(ground.batches.due(10))
+    assert ground.batches.give_up(found.id, "msgbatch_late", billed=True)
+    assert seen(ground) == (7 + CENT, 0)
+
+
+def test_who_stood_still_sends_nothing(ground: Ground) -> None:
+    """I7: beyond its time, or closed meanwhile, it may not be sent: nobody would look for what comes of it."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.begin(batch)
+    ground.elapse(SEND_WITHIN)
+    assert not ground.batches.begin(batch)
+    assert ground.batches.give_up(batch, None, billed=False)
+    again = opened(ground, asking(fresh_id()))
+    assert ground.batches.give_up(again, None, billed=False)
+    assert not ground.batches.begin(again)
+    assert not ground.batches.begin(fresh_id())
+
+
+def test_what_is_being_sent_is_looked_at_when_its_answer_is_due(ground: Ground) -> None:
+    """Between the record and the request there may be minutes: its answer has its time from then on."""
+    batch = opened(ground, asking(fresh_id()))
+    ground.elapse(timedelta(minutes=2))
+    assert ground.batches.begin(batch)
+    ground.elapse(timedelta(minutes=2))
+    assert ground.batches.due(10) == []
+    ground.elapse(timedelta(minutes=2))
+    assert only(ground.batches.due(10)).id == batch
+
+
+def test_a_task_is_not_parked_beyond_its_deadline(ground: Ground) -> None:
+    """I9: whoever parks it stood still since it was claimed: what was room then is none now."""
+    batch = opened(ground, asking(fresh_id()))
+    held = ground.claimed(ground.submit(State.RECEIVED, economy=True, deadline=ground.now() + timedelta(hours=3)))
+    ground.elapse(timedelta(hours=2))
+    assert ground.apply(parked(held, batch, "analyze"))
+    ground.elapse(timedelta(minutes=44))
+    assert held.id not in ground.due_ids()
+    ground.elapse(timedelta(minutes=2))
+    assert held.id in ground.due_ids()
 
 
 def test_a_batch_that_is_never_answered_is_assumed_billed(ground: Ground) -> None:

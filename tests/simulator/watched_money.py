@@ -121,6 +121,14 @@ class WatchedBatches(_Watched):
         """See Batches."""
         return self._done(lambda: self.inner.name(batch, provider_id, certain=certain, instead_of=instead_of))
 
+    def begin(self, batch: UUID) -> bool:
+        """See Batches."""
+        return self._done(lambda: self.inner.begin(batch))
+
+    def give_up(self, batch: UUID, seen: str | None, *, billed: bool, after: timedelta = timedelta(0)) -> bool:
+        """See Batches."""
+        return self._done(lambda: self.inner.give_up(batch, seen, billed=billed, after=after))
+
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""
         return self._done(lambda: self.inner.orphan(of, provider_id, certain=certain))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from common.adapters.memory.rows import GRACE, ApprovalRow, AttemptRow, TaskRow
 from common.adapters.memory.store import MemoryStore
+from common.core.after_analysis import DIRECT_TAKES
 from common.core.lifecycle import Ask, Detail, Ended, NextStep, Transition
 from common.core.task import TERMINAL, Effect, Json, OutcomeKind, Plan, State
 
@@ -131,6 +132,8 @@ class MemoryApply:
             at = max(at, row.request.not_before)
         if deadline is not None and row.state in {State.QUEUED, State.RECEIVED, State.AWAITING_APPROVAL}:
             at = min(at, deadline)
+        if deadline is not None and row.batch is not None:  # parked by a process that stood still
+            at = min(at, deadline - DIRECT_TAKES)
         return at
 
     def store_plan(self, row: TaskRow, plan: Plan) -> None:

@@ -12,7 +12,7 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import BatchEntry
 from common.adapters.memory.store import MemoryStore
 from common.core.task import Task
-from common.ports import ANSWER_IN, Asked, Batch, CallRequest, NotOpened, NotReserved
+from common.ports import ANSWER_IN, SEND_WITHIN, Asked, Batch, CallRequest, NotOpened, NotReserved
 
 SELDOM: Final = timedelta(minutes=5)
 OFTEN: Final = timedelta(minutes=1)
@@ -60,6 +60,34 @@ class MemoryBatches:
             entry.poll_at = now + OFTEN
             return True
 
+    def begin(self, batch: UUID) -> bool:
+        """See Batches."""
+        with self.store.commit() as now:
+            if batch not in self._open() or self.store.batches[batch].certain:
+                return False
+            if now >= self.store.calls[batch].created_at + SEND_WITHIN:
+                return False
+            self.store.batches[batch].poll_at = now + ANSWER_IN
+            return True
+
+    def give_up(self, batch: UUID, seen: str | None, *, billed: bool, after: timedelta = timedelta(0)) -> bool:
+        """See Batches."""
+        with self.store.commit() as now:
+            if batch not in self._open() or now < self.store.calls[batch].created_at + after:
+                return False
+            entry = self.store.batches[batch]
+            if entry.provider_id != seen or (entry.certain and not billed):
+                return False
+            if billed:
+                self._hold(batch, self.store.calls[entry.of].reserved)
+                self._budget.assume_billed(batch)
+            else:
+                self._budget.void(batch)
+            for row in self.store.tasks.values():
+                if row.batch == batch:
+                    row.next_check_at = now
+            return True
+
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""
         with self.store.commit() as now:
@@ -102,6 +130,13 @@ class MemoryBatches:
         with self.store.commit() as now:
             rows = [row for row in self.store.tasks.values() if row.batch == batch]
             return [row.public(now) for row in sorted(rows, key=lambda row: row.id)[:limit]]
+
+    def _hold(self, batch: UUID, amount: int) -> None:
+        """An orphan has nothing reserved: it may have cost as much as what it came of."""
+        call = self.store.calls[batch]
+        for owner in (call.workspace, None):
+            self.store.budgets[owner, call.month].reserved += amount - call.reserved
+        call.reserved = amount
 
     def _open(self) -> list[UUID]:
         """Not booked yet."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from common.adapters.postgres.connection import Database, DataError, Row, Session
 from common.adapters.postgres.documents import detail_text, document, failure_text, foreign, plan_fields, seconds
+from common.core.after_analysis import DIRECT_TAKES
 from common.core.after_step import REMIND_IN
 from common.core.lifecycle import Detail, Ended, NextStep, Transition
 from common.core.task import Failure, State
@@ -98,6 +99,9 @@ WITH wanted AS MATERIALIZED (
                 least(greatest(j.now + j.check_in * interval '1 s', j.not_before), j.deadline)
             WHEN j.target IN ('received', 'awaiting_approval') THEN least(j.now + j.check_in * interval '1 s',
                 j.deadline)
+            -- parked by a process that stood still: a direct reading has to begin in time all the same
+            WHEN j.batch IS NOT NULL THEN least(j.now + j.check_in * interval '1 s',
+                j.deadline - interval '{direct} s')
             ELSE j.now + j.check_in * interval '1 s' END,
         finished_at = CASE WHEN j.check_in IS NULL THEN j.now END,
         attempts = CASE WHEN j.resets_attempts THEN 0 ELSE t.attempts + j.costs_attempt END,
@@ -145,8 +149,9 @@ ASKED: Final = """, asked AS (
 )"""
 
 # a batch without plans and questions is the busy one: it carries no columns for them
-SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int")
-WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number")
+DIRECT: Final = round(DIRECT_TAKES.total_seconds())
+SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int", direct=DIRECT)
+WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number", direct=DIRECT)
 
 UNWRITABLE: Final = Failure(code="unwritable_row", detail="the database refused what this step left behind")
 

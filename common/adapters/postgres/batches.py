@@ -12,12 +12,12 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from common.adapters.postgres.budget import WouldPass, reserve_in
+from common.adapters.postgres.budget import ENDED, WouldPass, reserve_in
 from common.adapters.postgres.connection import Database, DataError, Session
 from common.adapters.postgres.documents import document
 from common.adapters.postgres.rows import TASKS, joined, tasks_from
 from common.core.task import Task
-from common.ports import ANSWER_IN, Asked, Batch, CallRequest, NotOpened, NotReserved
+from common.ports import ANSWER_IN, SEND_WITHIN, Asked, Batch, CallRequest, NotOpened, NotReserved
 
 ONE_UNANSWERED: Final = "calls_one_unanswered"
 
@@ -42,6 +42,32 @@ UPDATE calls c SET provider_batch_id = $2, poll_at = clock_timestamp() + interva
         'not_ours', (h.said -> 'not_ours') || CASE WHEN h.before <> $2 THEN to_jsonb(h.before) ELSE '[]' END))::json
 FROM held h WHERE c.id = h.id AND (h.before = $2 OR NOT (h.said ->> 'certain')::boolean)
     AND ($3::boolean OR h.before = $2 OR h.before IS NOT DISTINCT FROM $4::text) RETURNING 1"""
+
+# Judged on the locked row, by the clock as it is after the wait.
+BEGIN: Final = """
+UPDATE calls SET poll_at = clock_timestamp() + $2::float8 * interval '1 s'
+WHERE id = $1::uuid AND state = 'reserved' AND requests IS NOT NULL AND NOT (requests ->> 'certain')::boolean
+    AND clock_timestamp() < created_at + $3::float8 * interval '1 s' RETURNING 1"""
+
+AS_SEEN: Final = """id = $1::uuid AND requests IS NOT NULL AND provider_batch_id IS NOT DISTINCT FROM $2::text
+    AND created_at <= clock_timestamp() - $3::float8 * interval '1 s'"""
+# whoever closes it may die before the tasks are moved: maintenance finds them
+HASTENED: Final = """, hastened AS (
+    UPDATE tasks SET next_check_at = clock_timestamp() WHERE batch = (SELECT $1::uuid FROM ended)
+) SELECT count(*) FROM ended"""
+
+
+def _closing(state: str, cost: str, which: str) -> str:
+    """As every call is closed, and its tasks are due."""
+    whole = ENDED.format(state=state, cost=cost, bill="", which=which)
+    return whole.removesuffix(" SELECT count(*) FROM ended") + HASTENED
+
+
+NOT_MADE: Final = _closing("voided", "0", f"{AS_SEEN} AND NOT (requests ->> 'certain')::boolean")
+# an orphan has nothing reserved: it may have cost as much as what it came of
+UNKNOWN_COST: Final = _closing(
+    "assumed_billed", "(SELECT m.reserved FROM calls m WHERE m.id = (calls.requests ->> 'of')::uuid)", AS_SEEN
+)
 
 # The months in the order in which every call locks them (adapters/postgres/budget.py).
 ORPHAN: Final = """
@@ -126,6 +152,17 @@ class PostgresBatches:
             return bool(self._database.run(NAME, str(batch), provider_id, str(certain), instead_of))
         except DataError:  # the id is another's
             return False
+
+    def begin(self, batch: UUID) -> bool:
+        """See ports.Batches."""
+        spans = (str(ANSWER_IN.total_seconds()), str(SEND_WITHIN.total_seconds()))
+        return bool(self._database.run(BEGIN, str(batch), *spans))
+
+    def give_up(self, batch: UUID, seen: str | None, *, billed: bool, after: timedelta = timedelta(0)) -> bool:
+        """See ports.Batches."""
+        statement = UNKNOWN_COST if billed else NOT_MADE
+        [[closed]] = self._database.run(statement, str(batch), seen, str(after.total_seconds()))
+        return bool(closed)
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See ports.Batches."""

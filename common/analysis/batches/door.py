@@ -16,9 +16,9 @@ from uuid import UUID
 
 from common.analysis.batches.provider import BatchProvider, Listed, Result
 from common.analysis.call import NO_MODEL, Billed, Call, Fault, Reply
-from common.analysis.money.door import refused
+from common.analysis.money.door import bill_within, refused
 from common.analysis.money.prices import Prices, UnknownPriceError
-from common.analysis.money.savings import bill_of, sum_of
+from common.analysis.money.savings import sum_of
 from common.ports import (
     Asked,
     Batch,
@@ -40,12 +40,20 @@ LOST_AFTER: Final = timedelta(minutes=15)
 SKEW: Final = timedelta(minutes=2)  # between our clock and the provider's
 SOON: Final = timedelta(minutes=1)
 GONE: Final = 404
+# Beyond what a provider may take to know everywhere what it has just made.
+GONE_AFTER: Final = timedelta(minutes=5)
 PENDING: Final = Fault(code="batch_unanswered", billed=Billed.NO, again_in=SOON, waiting_for="provider")
+NOT_MADE: Final = Fault(code="batch_lost", billed=Billed.NO, again_in=timedelta(seconds=1), waiting_for="provider")
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
     """There is no such batch: nothing was made of the request, and nothing is billed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The provider had it and has it no more, nor its results: what it cost is assumed, and its tasks are read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,10 @@ class BatchDoor:
 
         Without an answer it may have been made: `look` finds out.
         """
+        if not self._batches.begin(batch):
+            # We stood still since it was opened, for so long that nobody would look for what comes of it.
+            self.give_up(batch)
+            return NOT_MADE
         said = self._asked.create([(custom_id(batch, number), call) for number, call in enumerate(calls)])
         if isinstance(said, str):
             if not self._batches.name(batch, said, certain=True):
@@ -131,11 +143,11 @@ class BatchDoor:
 
     def give_up(self, batch: UUID) -> None:
         """It was put on record and will not be sent."""
-        self._budget.void(batch)
+        self._batches.give_up(batch, None, billed=False)
 
     # --- looking ------------------------------------------------------------------------------------------------
 
-    def look(self, batch: Batch, *, wanted: bool) -> Ended | Lost | None:
+    def look(self, batch: Batch, *, wanted: bool) -> Ended | Lost | Gone | None:
         """What became of it; None: that is not known yet.
 
         Args:
@@ -146,8 +158,7 @@ class BatchDoor:
             return self._found(batch)
         listed = self._asked.look(batch.provider_id)
         if isinstance(listed, Fault):
-            gone = listed.status == GONE and not batch.certain
-            return self._not_ours(batch) if gone else None
+            return self._gone(batch) if listed.status == GONE else None
         if not listed.ended:
             if batch.certain and not wanted and not listed.stopping:
                 self._asked.cancel(batch.provider_id)
@@ -159,7 +170,7 @@ class BatchDoor:
         if not said and not batch.certain:
             # Results that name nothing do not say whose they are: waited for, and assumed billed in the end.
             return self._not_ours(batch) if any(result.custom_id for result in results) else None
-        if not batch.certain and batch.of == batch.id:
+        if batch.of == batch.id:
             self._look_for_more(batch)
         return Ended(said)
 
@@ -175,13 +186,36 @@ class BatchDoor:
         # Another key may be another account's: its list says nothing of what this one made.
         if candidates or batch.age < LOST_AFTER or batch.key != self._asked.key:
             return None
-        self._budget.void(batch.id)
+        # Seen before the list was asked for: who stood still since then gives nothing back that was found meanwhile.
+        if not self._batches.give_up(batch.id, batch.provider_id, billed=False, after=LOST_AFTER):
+            return None
+        self._closed("lost", batch)
         return Lost()
+
+    def _gone(self, batch: Batch) -> Gone | None:
+        """Nobody knows it by its id. Certainly gone once the list does not have it, either: somebody deleted it.
+
+        Whatever was answered by then is billed. One that only may be ours is as gone as one that is.
+        """
+        # Another key may be another account's, to which it never was there.
+        if batch.age < GONE_AFTER or batch.key != self._asked.key:
+            return None
+        recent = self._asked.recent(batch.opened_at - SKEW)
+        if isinstance(recent, Fault) or any(listed.provider_id == batch.provider_id for listed in recent):
+            return None
+        if not self._batches.give_up(batch.id, batch.provider_id, billed=True, after=GONE_AFTER):
+            return None
+        self._closed("gone", batch)
+        return Gone()
+
+    def _closed(self, how: str, batch: Batch) -> None:
+        metrics().money.batch(how)
+        note(f"batch_{how}", logging.WARNING, call=str(batch.id), batch=batch.provider_id)
 
     def _not_ours(self, batch: Batch) -> Lost | None:
         """It had the right time and size, and is another program's."""
         if batch.of != batch.id:
-            self._budget.void(batch.id)
+            self._batches.give_up(batch.id, batch.provider_id, billed=False)
             return None
         return self._found(replace(batch, not_ours=(*batch.not_ours, str(batch.provider_id))))
 
@@ -196,9 +230,13 @@ class BatchDoor:
         return [b for b in reversed(alike) if b.provider_id not in taken]
 
     def _look_for_more(self, batch: Batch) -> None:
-        """Its making had no answer, so it may have been made twice: what looks like it is waited for and booked."""
-        for listed in self._candidates(batch) or ():
-            self._batches.orphan(batch.id, listed.provider_id, certain=False)
+        """Its making had no answer in time, so it may have been made twice: whatever looks like it is looked at.
+
+        Of one that was answered in the end that is what it was taken for until then.
+        """
+        found = batch.not_ours if batch.certain else [listed.provider_id for listed in self._candidates(batch) or ()]
+        for provider_id in found:
+            self._batches.orphan(batch.id, provider_id, certain=False)
 
     # --- booking ------------------------------------------------------------------------------------------------
 
@@ -213,7 +251,8 @@ class BatchDoor:
         for number, call in enumerate(calls):
             found = ended.said.get(number)
             if isinstance(found, Reply):
-                bill = bill_of(self._prices, self._strong, call, found.usage, batch=True)
+                most = self._prices.worst_case(call, batch=True)
+                bill = bill_within(self._prices, self._strong, call, found, most, batch=True)
                 found = replace(found, cost=bill.cost, call=batch.id)
             elif found is None or found.billed is Billed.MAYBE:
                 share = -(-batch.reserved // len(calls))
@@ -227,6 +266,7 @@ class BatchDoor:
     def book(self, batch: Batch, bill: Bill) -> None:
         """Settle it, once; the rest of what was reserved is given back."""
         self._budget.settle(batch.id, bill)
+        metrics().money.batch("booked")
         # Without its latency: hours are no answer's time.
         metrics().money.answered("analysis", batch.model, batch.reason, replace(bill, latency=None))
 
