@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from threading import RLock
+from typing import Final
 from uuid import UUID
 
 from common.adapters.memory.rows import (
@@ -26,15 +26,37 @@ from common.adapters.memory.rows import (
 from common.core.task import Event, Json, Plan, State, uuid7
 from common.ports import Role
 
+NO_DETAIL: Final = hashlib.sha256(b"").hexdigest()
+
+
+class Commit:
+    """The lock while something is read or written; entered it says the time. A class: there are many in a history."""
+
+    __slots__ = ("_lock", "_now")
+
+    def __init__(self, lock: RLock, now: Callable[[], datetime]) -> None:
+        """`lock`: of the store; `now`: its clock."""
+        self._lock = lock
+        self._now = now
+
+    def __enter__(self) -> datetime:
+        """Nobody else reads or writes from here on."""
+        self._lock.acquire()
+        return self._now()
+
+    def __exit__(self, *_: object) -> None:
+        """All of it is there now."""
+        self._lock.release()
+
 
 class MemoryStore:
-    """One database. Adapters share it; every public method of theirs is one commit under `lock`."""
+    """One database. Adapters share it; every public method of theirs is one `commit`."""
 
     def __init__(self, clock_now: Callable[[], datetime]) -> None:
         """`clock_now`: PostgreSQL's clock, an aware time."""
         self._clock_now = clock_now
         self._ids = 0
-        self.lock = RLock()
+        self._commit = Commit(RLock(), clock_now)
         self.tasks: dict[UUID, TaskRow] = {}
         self.events: dict[UUID, list[Event]] = {}
         self.stream: list[Event] = []  # of every workspace, in the order of commit
@@ -58,11 +80,9 @@ class MemoryStore:
         """PostgreSQL's clock."""
         return self._clock_now()
 
-    @contextmanager
-    def commit(self) -> Iterator[datetime]:
-        """One commit: nobody else reads or writes within it. Yields its time."""
-        with self.lock:
-            yield self._clock_now()
+    def commit(self) -> Commit:
+        """One commit: nobody else reads or writes within it. Entered, it says its time; one may hold another."""
+        return self._commit
 
     def new_id(self) -> UUID:
         """A UUIDv7, the same in every run: time of the clock and a counter."""
@@ -94,7 +114,9 @@ class MemoryStore:
     ) -> Event:
         """Append to the task's hash chain (I2); the row's head and sequence follow."""
         row.event_seq += 1
-        unsealed = Event(
+        moved = (kind, source, row.state)
+        row.event_head = _sealed(row.event_head, row.id, row.event_seq, moved, at, actor, detail)
+        event = Event(
             task_id=row.id,
             seq=row.event_seq,
             kind=kind,
@@ -103,9 +125,8 @@ class MemoryStore:
             at=at,
             actor=actor,
             detail=detail or None,
+            hash=row.event_head,
         )
-        event = unsealed.model_copy(update={"hash": event_hash(unsealed, row.event_head)})
-        row.event_head = event.hash
         self.events.setdefault(row.id, []).append(event)
         self.stream.append(event)
         return event
@@ -113,16 +134,23 @@ class MemoryStore:
 
 def event_hash(event: Event, prev: str) -> str:
     """What chains an event to the one before it. The detail goes in by its own hash, so that it may be erased."""
-    detail = "" if event.detail is None else json.dumps(event.detail, sort_keys=True, ensure_ascii=True)
-    parts = (
-        prev,
-        event.task_id.hex,
-        str(event.seq),
-        event.kind,
-        event.from_state or "-",
-        event.to_state,
-        event.at.isoformat(),
-        event.actor,
-        hashlib.sha256(detail.encode()).hexdigest(),
-    )
+    moved = (event.kind, event.from_state, event.to_state)
+    return _sealed(prev, event.task_id, event.seq, moved, event.at, event.actor, event.detail or {})
+
+
+def _sealed(
+    prev: str,
+    task: UUID,
+    seq: int,
+    moved: tuple[str, State | None, State],
+    at: datetime,
+    actor: str,
+    detail: Mapping[str, Json],
+) -> str:
+    kind, source, target = moved
+    detailed = NO_DETAIL
+    if detail:
+        text = json.dumps(detail, sort_keys=True, ensure_ascii=True)
+        detailed = hashlib.sha256(text.encode()).hexdigest()
+    parts = (prev, task.hex, str(seq), kind, source or "-", target, at.isoformat(), actor, detailed)
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

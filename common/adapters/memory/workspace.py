@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from common.adapters.memory.rows import SettingEntry
@@ -15,26 +15,44 @@ from common.ports import SettingRow
 RAISES_POLICY: Final = frozenset({"hosts", "functions", "channels"})  # besides `policy` itself
 
 
+class _Stored(NamedTuple):
+    """All that a policy is read from."""
+
+    values: dict[str, Json]
+    pause: Json
+    version: int
+    members: int
+
+
 class MemoryWorkspace:
     """See `common.ports.Workspace`."""
 
     def __init__(self, store: MemoryStore) -> None:
         """`store`: shared with the other adapters."""
         self.store = store
+        self._read: dict[UUID, tuple[_Stored, Policy]] = {}
 
     def policy(self, workspace: UUID) -> Policy:
         """See Workspace."""
         with self.store.commit():
-            return policy_from(
+            stored = _Stored(
                 {name: self._effective(workspace, name) for name in SETTINGS},
-                version=self.store.policy_version(workspace),
-                pause=self._effective(workspace, "pause"),
-                members=sum(home == workspace for _, home in self.store.memberships),
+                self._effective(workspace, "pause"),
+                self.store.policy_version(workspace),
+                sum(home == workspace for _, home in self.store.memberships),
             )
+            known = self._read.get(workspace)
+            if known is not None and known[0] == stored:  # reading it anew would take ten times as long
+                return known[1]
+            policy = policy_from(stored.values, version=stored.version, pause=stored.pause, members=stored.members)
+            self._read[workspace] = stored, policy
+            return policy
 
     def _effective(self, workspace: UUID, name: str) -> Json:
-        entries = (self.store.settings.get((workspace, name)), self.store.settings.get((None, name)))
-        return next((e.value for e in entries if e is not None and e.value is not None), None)
+        own = self.store.settings.get((workspace, name))
+        if own is None or own.value is None:
+            own = self.store.settings.get((None, name))
+        return None if own is None else own.value
 
     def settings(self, workspace: UUID) -> list[SettingRow]:
         """See Workspace."""
