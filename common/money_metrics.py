@@ -30,6 +30,10 @@ class MoneyMetrics:
             "aiw_naive_cost_dollars", "What the naive calls would have cost", ["purpose"], registry=registry
         )
         self._tokens = Counter("aiw_tokens", "Tokens of answered calls", ["model", "kind"], registry=registry)
+        self._unbelievable = Counter(
+            "aiw_usage_unbelievable", "Answers whose usage is missing, or more than a request can cost",
+            ["model", "why"], registry=registry,
+        )  # fmt: skip
         self._refused = Counter(
             "aiw_calls_refused", "Calls that were not made, by which limit", ["purpose", "why"], registry=registry
         )
@@ -43,6 +47,10 @@ class MoneyMetrics:
             "aiw_budget_state", "Workspaces whose budget stands so (one function says it)", ["state"], registry=registry
         )
         self._left = Gauge("aiw_budget_left_dollars", "Left of the budget that has the least left", registry=registry)
+
+    def usage_unbelievable(self, model: str, why: str) -> None:
+        """An answer's usage is `missing`, or `dearer_than_possible`: the worst case was booked."""
+        self._unbelievable.labels(model, why).inc()
 
     def answered(self, purpose: str, model: str, reason: str, bill: Bill) -> None:
         """A call was answered and booked."""

@@ -12,7 +12,7 @@ from common.analysis.packs.pack import pack_call
 from common.config import Settings
 from common.core.spending import NANO
 from common.core.task import Risk
-from common.ports import Usage
+from common.ports import CallReason, Usage
 from evaluation.label import Label, LabelledSet
 from evaluation.place import NOW, question_of
 from evaluation.run import packs
@@ -47,7 +47,7 @@ def forecast(labels: LabelledSet, settings: Settings, catalogue: Catalogue) -> F
         questions = [question_of(label, catalogue) for label in pack]
         calls += 1
         for model in models:
-            call, _ = pack_call(questions, model=model, reason="first", catalogue=catalogue, now=NOW)
+            call, _ = pack_call(questions, model=model, reason=CallReason.FIRST, catalogue=catalogue, now=NOW)
             share = 1.0 if model == settings.model else _read_again(pack)
             system = (size_of(call.system) + size_of(schema_text(call))) // BYTES_A_TOKEN
             content = size_of(call.content) // BYTES_A_TOKEN
@@ -59,7 +59,7 @@ def forecast(labels: LabelledSet, settings: Settings, catalogue: Catalogue) -> F
             worst = prices.worst_case(call)
             most, largest = most + worst, max(largest, worst)
             for question in questions:
-                alone, _ = pack_call([question], model=model, reason="repair", catalogue=catalogue, now=NOW)
+                alone, _ = pack_call([question], model=model, reason=CallReason.REPAIR, catalogue=catalogue, now=NOW)
                 most += prices.worst_case(alone)
     return Forecast(calls, int(expected), most, largest)
 

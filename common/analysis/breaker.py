@@ -2,6 +2,9 @@
 
 A call without an answer may be billed, so it is booked in full (I7). Texts that wait would try twice a minute each: an
 hour without a provider would use up the month's money, for nothing, and leave half a million events.
+
+Of failures that all were about one text nobody knows whether it is the provider or the text: then only what is about it
+is held back, and the next call about others tells.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from common.analysis.call import Asker, Billed, Call, Fault, Reply
 from common.analysis.providers.faults import LONGEST_RETRY_AFTER, SOON
@@ -36,13 +40,14 @@ class Breaker:
         self._now = now
         self._lock = threading.Lock()
         self._failures = 0  # in a row
+        self._about: frozenset[UUID] = frozenset()  # what each of them was about; empty: they have nothing in common
         self._down: Fault | None = None  # what the last of them said; None: calls go out
         self._until: datetime | None = None
         self._trying = False  # one call is under way to see whether it is there again
 
     def ask(self, call: Call) -> Reply | Fault:
         """See Asker. While the provider is down: its last fault, unbilled, until one call has found it there again."""
-        held, tries = self._admitted()
+        held, tries = self._admitted(call)
         if held is not None:
             metrics().provider_held()
             return held
@@ -51,12 +56,12 @@ class Breaker:
             said = self._inner.ask(call)
             return said
         finally:
-            self._heard(said, tries=tries)
+            self._heard(call, said, tries=tries)
 
-    def _admitted(self) -> tuple[Fault | None, bool]:
+    def _admitted(self, call: Call) -> tuple[Fault | None, bool]:
         """The fault of a call that is held back, or None; and whether the call is the one that tries."""
         with self._lock:
-            if self._down is None or self._until is None:
+            if self._down is None or self._until is None or (self._about and self._about.isdisjoint(_about(call))):
                 return None, False
             left = self._until - self._now()
             # A clock that was set back must not make the pause longer than it can be.
@@ -65,19 +70,21 @@ class Breaker:
                 return None, True
             return replace(self._down, billed=Billed.NO, again_in=max(left, SOON), request_id=None, cost=0), False
 
-    def _heard(self, said: Reply | Fault | None, *, tries: bool) -> None:
+    def _heard(self, call: Call, said: Reply | Fault | None, *, tries: bool) -> None:
         """`said` None: nobody knows, since it was not the provider that failed."""
         with self._lock:
             if tries:
                 self._trying = False
             if isinstance(said, Fault) and said.code in DOWN:
-                # Those that went out before the others failed say nothing new.
-                if tries or self._down is None:
+                # Those that went out before the others failed say nothing new, unless they are about something else.
+                common = self._about & _about(call) if self._failures else _about(call)
+                if tries or self._down is None or common != self._about:
+                    self._about = common
                     self._failed(said)
             elif isinstance(said, Reply) or (said is not None and said.status is not None):
                 if self._down is not None:
                     note("provider_answers", failures=self._failures)
-                self._failures, self._down, self._until = 0, None, None
+                self._failures, self._about, self._down, self._until = 0, frozenset(), None, None
 
     def _failed(self, fault: Fault) -> None:
         self._failures += 1
@@ -86,5 +93,10 @@ class Breaker:
         pause = min(SOON * 2 ** min(self._failures - IN_A_ROW, DOUBLED), LONGEST)
         pause = min(max(pause, fault.again_in or SOON), LONGEST_RETRY_AFTER)  # unless the provider itself says longer
         self._down, self._until = fault, self._now() + pause
-        seconds = int(pause.total_seconds())
-        note("provider_down", logging.WARNING, code=fault.code, failures=self._failures, again_in=seconds)
+        event, seconds = "provider_fails_on_one" if self._about else "provider_down", int(pause.total_seconds())
+        note(event, logging.WARNING, code=fault.code, failures=self._failures, again_in=seconds)
+
+
+def _about(call: Call) -> frozenset[UUID]:
+    """Its tasks; a preview has no row, and those of a workspace may all be of one text."""
+    return frozenset(call.task_ids or (call.workspace,))

@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from common.core.task import Failure, Json
-from common.ports import NotAnswered, Usage
+from common.ports import CallReason, NotAnswered, Usage
 
 Purpose = Literal["analysis", "preview", "generate"]
 
@@ -32,7 +32,8 @@ class Call:
     schema: Mapping[str, Json] | None = None  # JSON Schema of the answer; None: plain text
     task_ids: tuple[UUID, ...] = ()
     tasks: int = 1  # how many it reads; a preview reads one that has no row
-    reason: str = "first"  # why it is made, and of this model: see CallRequest
+    reason: CallReason = CallReason.FIRST
+    fresh: int | None = None  # of a call `failed_before`: how many of its tasks nobody read since; None: all
     cap: int | None = None  # nanodollars that calls of this purpose for its one task may cost altogether
     timeout: float = 90.0  # seconds of silence after which nobody waits any longer
 
@@ -43,7 +44,7 @@ class Reply:
 
     text: str
     stop: str  # end_turn, max_tokens, refusal …
-    usage: Usage
+    usage: Usage | None  # None: it does not say, or says what no number of tokens can be
     request_id: str | None = None  # the provider's own, by which its support finds the call
     cost: int = 0  # nanodollars, set by the door
     call: UUID | None = None  # its row in the ledger, set by the door
@@ -79,7 +80,7 @@ NO_MODEL: Final = Fault(code="no_model", billed=Billed.NO)  # there is no key to
 
 
 def counted(tokens: object) -> int:
-    """A number of tokens as a provider gives it. ValueError: it is none, and there is nothing to bill by."""
+    """A number of tokens as a provider gives it. ValueError: it is none."""
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
         raise ValueError("no number of tokens")
     return tokens

@@ -12,14 +12,15 @@ from typing import Final, Literal
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
-from common.analysis.history import bound_steps, kept_steps
+from common.analysis.history import bound_steps, has_failed, kept_steps
 from common.analysis.packs.asking import Packs
 from common.config import Settings
-from common.core.task import Risk, Task, highest
-from common.ports import Answer, NotAnswered, Question
+from common.core.spending import Standing
+from common.core.task import Risk, highest
+from common.ports import Answer, CallReason, NotAnswered, Question
 
-Why = Literal["confidence", "stakes", "failed_before"]
-GRAVEST: Final[tuple[Why, ...]] = ("failed_before", "stakes", "confidence")
+Why = Literal[CallReason.CONFIDENCE, CallReason.STAKES, CallReason.FAILED_BEFORE]
+GRAVEST: Final[tuple[Why, ...]] = (CallReason.FAILED_BEFORE, CallReason.STAKES, CallReason.CONFIDENCE)
 # What a stronger model says as a reading, whatever it costs the task; anything else it says is only that it could not.
 BELIEVED: Final = frozenset({"needs_person", "refused_by_model"})
 # It was not even asked, or is not there: the small one may still be.
@@ -73,8 +74,8 @@ class Cascade:
         if not questions:
             return []
         tiers = self._tiers
-        # Looked at before anything is paid: where the database does not answer, no reading is lost with it.
-        saving = tiers.strong != "" and self._saving(questions[0].task.workspace)
+        # Known before anything is paid: where the database does not answer, no reading is lost with it.
+        saving = tiers.strong != "" and self._is_saving(questions[0])
         fresh = [place for place, q in enumerate(questions) if not (tiers.strong and has_failed(q.task))]
         small = self._ask(questions, fresh, tiers.small, questions[0].reason)
         why = [
@@ -83,26 +84,27 @@ class Cascade:
         ]
         again = [place for place, reason in enumerate(why) if reason is not None]
         # A shared call has the gravest of its tasks' reasons.
-        gravest = next((reason for reason in GRAVEST if reason in why), "confidence")
+        gravest = next((reason for reason in GRAVEST if reason in why), CallReason.CONFIDENCE)
         strong = self._ask(questions, again, tiers.strong, gravest)
         unread = [place for place, said in strong.items() if place not in small and _was_not_had(said)]
-        small |= self._ask(questions, unread, tiers.small, "failed_before")
+        small |= self._ask(questions, unread, tiers.small, CallReason.FAILED_BEFORE)
         return [
             settled(_of_both(small.get(place), strong.get(place), why[place]), tiers.escalate_below, saving=saving)
             for place in range(len(questions))
         ]
 
+    def _is_saving(self, question: Question) -> bool:
+        """As whoever asks has seen it in its claim; else it is looked at."""
+        if question.standing is None:
+            return self._saving(question.task.workspace)
+        return question.standing is not Standing.NORMAL
+
     def _ask(
-        self, questions: Sequence[Question], places: Sequence[int], model: str, reason: str
+        self, questions: Sequence[Question], places: Sequence[int], model: str, reason: CallReason
     ) -> dict[int, Answer | NotAnswered]:
         """What a model says of some of them, by their places."""
         said = self._packs.ask([questions[place] for place in places], model, reason) if places else []
         return dict(zip(places, said, strict=True))
-
-
-def has_failed(task: Task) -> bool:
-    """Whether a plan of it failed before: the model that made it would mostly make it again."""
-    return task.replans >= 1 or task.plan is not None
 
 
 def why_stronger(
@@ -126,10 +128,10 @@ def why_stronger(
     if not tiers.strong:
         return None
     if said is None:
-        return "failed_before"
+        return CallReason.FAILED_BEFORE
     if isinstance(said, Answer) and _stakes(question, said, catalogue).rank >= Risk.HIGH.rank:
-        return "stakes"
-    return "confidence" if is_unsure(said, tiers.escalate_below) and not saving else None
+        return CallReason.STAKES
+    return CallReason.CONFIDENCE if is_unsure(said, tiers.escalate_below) and not saving else None
 
 
 def is_unsure(said: Answer | NotAnswered, below: float) -> bool:
@@ -141,14 +143,15 @@ def joined(small: Answer | NotAnswered, strong: Answer | NotAnswered, why: Why |
     """One reading of two: the strong model's, or the small one's at a high risk if that could not be had.
 
     Used rather than deferred: it is paid for, a person looks at it, and asking again later would be paid for again.
+    A check is the small one's call, whoever has the last word.
     """
-    cost = small.cost + strong.cost
+    cost, call = small.cost + strong.cost, small.call
     if isinstance(strong, Answer):
         claimed = small.risk if isinstance(small, Answer) else None
         risk = highest(strong.risk or Risk.LOW, claimed or Risk.LOW)
-        return replace(strong, risk=risk, cost=cost, escalated=why)
+        return replace(strong, risk=risk, cost=cost, escalated=why, call=call)
     if strong.failure.code in BELIEVED or not isinstance(small, Answer):
-        return replace(strong if strong.failure.code in BELIEVED else small, cost=cost)
+        return replace(strong if strong.failure.code in BELIEVED else small, cost=cost, call=call)
     return replace(small, risk=highest(small.risk or Risk.LOW, Risk.HIGH), cost=cost, provisional=True)
 
 

@@ -16,6 +16,7 @@ from common.analysis.cascade import Cascade, Tiers
 from common.analysis.generate import Writer
 from common.analysis.money.door import BudgetDoor, nears_limit
 from common.analysis.money.prices import Prices
+from common.analysis.money.quote import Quote
 from common.analysis.packs.asking import Packing, Packs, Source
 from common.analysis.prompts import ANALYSIS
 from common.analysis.providers.registry import Provider, provider
@@ -130,9 +131,9 @@ def chain_over(
     packing = Packing(most=settings.pack_tasks, at_once=settings.analyses_at_once, checks=settings.pack_checks)
     asker = Breaker(Warm(door), now)
     packs = Packs(asker, budget, catalogue, now, Source(asked.source, asked.key.value), packing)
-    tiers = Tiers.of(settings)
-    cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, partial(nears_limit, budget))
-    writer = Writer(door, settings.model)
+    tiers, quote = Tiers.of(settings), Quote.of(settings)
+    cascade = Cascade(packs, tiers, catalogue, lambda: asked.is_ready, partial(nears_limit, budget, quote.one_call))
+    writer = Writer(asker, settings.model)
 
     def close_asking() -> None:
         packs.close()

@@ -25,7 +25,7 @@ class Writer:
     """Writes what a step asks for: it sends that step's prompt and nothing else."""
 
     def __init__(self, asker: Asker, model: str) -> None:
-        """`asker`: the budget door."""
+        """`asker`: the budget door, or what is around it (I7)."""
         self._asker = asker
         self._model = model
 

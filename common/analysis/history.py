@@ -26,6 +26,11 @@ def kept_steps(task: Task) -> tuple[Step, ...]:
     return tuple(step for step in task.plan.steps if step.id in begun)
 
 
+def has_failed(task: Task) -> bool:
+    """Whether a plan of it failed before: the model that made it would mostly make it again."""
+    return task.replans >= 1 or task.plan is not None
+
+
 def why_failed(task: Task) -> Failure | None:
     """Why the present plan stopped; None: there is none, or it has not.
 

@@ -38,7 +38,12 @@ class Warm:
         self._entries: dict[tuple[str, str], _Entry] = {}  # a model and a prompt each: a handful
 
     def ask(self, call: Call) -> Reply | Fault:
-        """See Asker. It waits while the first of its kind is under way, and not for long."""
+        """See Asker. It waits while the first of its kind is under way, and not for long.
+
+        What a step has written begins with a few words, which no provider keeps.
+        """
+        if call.purpose == "generate":
+            return self._inner.ask(call)
         with self._lock:
             entry = self._entries.setdefault((call.model, call.prompt_version), _Entry())
         if not self._is_warm(entry):

@@ -7,7 +7,17 @@ from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
 from common.ports.batches import ANSWER_IN, SEND_WITHIN, Asked, Batch, Batches, Member, NotOpened, custom_id
-from common.ports.budget import Bill, Budget, BudgetTold, BudgetView, CallRequest, NotReserved, Saved, Usage
+from common.ports.budget import (
+    Bill,
+    Budget,
+    BudgetTold,
+    BudgetView,
+    CallReason,
+    CallRequest,
+    NotReserved,
+    Saved,
+    Usage,
+)
 from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
 from common.ports.people import People, Person, Principal, Role, TokenRow
@@ -50,6 +60,7 @@ __all__ = [
     "Budget",
     "BudgetTold",
     "BudgetView",
+    "CallReason",
     "CallRequest",
     "CallSum",
     "Clock",

@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from common.core.policy import Policy
+from common.core.spending import Standing
 from common.core.task import Failure, Risk, Step, Task
+from common.ports.budget import CallReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,9 @@ class Question:
     task: Task
     policy: Policy
     purpose: Literal["analysis", "preview"] = "analysis"
-    reason: Literal["first", "cache_check"] = "first"  # of the calls that it costs, in the ledger
+    standing: Standing | None = None  # how its workspace's money stands; None: whoever asks has not looked
+    # of the calls that it costs, in the ledger
+    reason: Literal[CallReason.FIRST, CallReason.CACHE_CHECK] = CallReason.FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

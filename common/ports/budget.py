@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from common.core.spending import Standing
 from common.core.task import Lang
+from common.core.unanswered import Tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,19 @@ class Saved:
         return self.model + self.prompt + self.pack + self.batch
 
 
+class CallReason(StrEnum):
+    """Why a call is made, and of this model."""
+
+    FIRST = "first"  # nobody read its tasks before
+    REPAIR = "repair"  # an answer that could not be used is asked for once more, alone
+    CONFIDENCE = "confidence"  # a stronger model reads again what the small one was unsure of
+    STAKES = "stakes"  # or what is grave
+    FAILED_BEFORE = "failed_before"  # or reads first, since a plan of the small one failed
+    CHECK = "check"  # asked again as a sample
+    CACHE_CHECK = "cache_check"  # a remembered answer is asked again as a sample
+    ORPHAN = "orphan"  # a batch that was sent twice
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
     """A paid call about to be made. Money is integer nanodollars."""
@@ -48,7 +63,7 @@ class CallRequest:
     reserve: int
     task_ids: tuple[UUID, ...] = ()
     tasks: int = 1  # how many tasks it reads; a preview reads one that has no row
-    reason: str = "first"  # why it is made, and of this model: see the migration
+    reason: CallReason = CallReason.FIRST
     cap: int | None = None  # what calls of this purpose for this one task may cost altogether; None: only the month's
     deadline: timedelta = timedelta(minutes=10)  # then, unless settled, it is assumed billed
 
@@ -101,7 +116,7 @@ class Budget(Protocol):
         """The call's id, or which limit would be passed. A call row committed before the request."""
 
     def settle(self, call: UUID, bill: Bill) -> None:
-        """It was answered: book what it cost, in full even if more than reserved. Once; later ones do nothing."""
+        """It was answered: book its cost, which the door holds to what was reserved. Once; later ones do nothing."""
 
     def void(self, call: UUID, request_id: str | None = None) -> None:
         """It certainly was not billed: the reservation is given back."""
@@ -111,6 +126,13 @@ class Budget(Protocol):
 
     def differed(self, call: UUID, tasks: int) -> None:
         """A call that asked again as a check: so many of its tasks were answered differently (I12)."""
+
+    def tries(self, tasks: Sequence[UUID]) -> dict[UUID, list[Tried]]:
+        """By task, what became of the calls that were to read it at once, oldest first; not of those given back.
+
+        Of batches nothing: in them each request fails by itself. What was answered without saying what it used is
+        booked like what was not answered, and counts as that.
+        """
 
     def expire(self) -> int:
         """Assume billed every call whose deadline passed unsettled; how many."""

@@ -66,7 +66,16 @@ class Means:
     pack_tasks: int
     linger: timedelta
     beside: timedelta = timedelta(seconds=50)  # so long others are begun beside a pack that takes its time
+    one_call: Callable[[], int] = lambda: 0  # nanodollars of the smallest call's worst case
     batches: bool = False  # the provider answers within hours at half the price, and somebody else sees to those
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What holds for a workspace while a claim is read."""
+
+    policy: Policy
+    stands: Standing
 
 
 class Analyst:
@@ -95,8 +104,18 @@ class Analyst:
     def _begun(self, packs: int) -> Asked:
         """Claim so many packs at most and have them read."""
         claimed = self._claimed(packs)
-        policies = {w: self._means.workspace.policy(w) for w in {pack[0].workspace for pack in claimed}}
-        return {self._pool.submit(self._read, pack, policies[pack[0].workspace]): pack for pack in claimed}
+        moments = {w: self._moment(w) for w in {pack[0].workspace for pack in claimed}}
+        return {self._pool.submit(self._read, pack, moments[pack[0].workspace]): pack for pack in claimed}
+
+    def _moment(self, workspace: UUID) -> Moment:
+        """Looked at once a claim, whatever is claimed of a workspace."""
+        means = self._means
+        policy = means.workspace.policy(workspace)
+        if not means.analyzer.has_model:
+            return Moment(policy, Standing.NORMAL)
+        stands = standing(means.budget.month(workspace), means.one_call())
+        (self._patient.discard if stands is Standing.NORMAL else self._patient.add)(workspace)
+        return Moment(policy, stands)
 
     def _claimed(self, packs: int) -> list[list[Task]]:
         """Packs to ask about; without a model all that is due, for nobody waits for anybody then."""
@@ -159,11 +178,12 @@ class Analyst:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def _read(self, pack: Sequence[Task], policy: Policy) -> list[Transition]:
+    def _read(self, pack: Sequence[Task], moment: Moment) -> list[Transition]:
         """What follows from each; never raises: an answer that cannot be had goes to a person or waits."""
         means = self._means
         early = {task.id: self._early(task) for task in pack}
-        questions = [Question(task=task, policy=policy) for task in pack if early[task.id] is None]
+        asked = [task for task in pack if early[task.id] is None]
+        questions = [Question(task=task, policy=moment.policy, standing=moment.stands) for task in asked]
         said = iter(self._said(questions))
         now = datetime.fromtimestamp(means.clock.unix_ms() / 1000, UTC)
         follows: list[Transition] = []
@@ -175,7 +195,7 @@ class Analyst:
                 if isinstance(answer, NotAnswered) and answer.again_in is not None:
                     spread = spread or 1 + JITTER * means.clock.draw()
                     answer = replace(answer, again_in=answer.again_in * spread)
-                change = self._follows(task, answer, policy, now)
+                change = self._follows(task, answer, moment.policy, now)
             follows.append(change)
         return follows
 
@@ -219,12 +239,9 @@ class Analyst:
         means = self._means
         if not means.analyzer.has_model:
             return means.analyzer.analyze(questions)
-        workspace = questions[0].task.workspace
-        stands = standing(means.budget.month(workspace))
+        stands = questions[0].standing
         if stands is Standing.NORMAL:
-            self._patient.discard(workspace)
             return means.analyzer.analyze(questions)
-        self._patient.add(workspace)
         said: list[Answer | NotAnswered | None] = [*means.analyzer.recall(questions)]
         for place, question in enumerate(questions):
             if said[place] is None and stands is Standing.EXHAUSTED:

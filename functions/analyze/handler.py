@@ -52,6 +52,7 @@ class Analyze(Function):
             pack_tasks=settings.pack_tasks,
             linger=timedelta(seconds=settings.pack_linger),
             beside=timedelta(seconds=settings.wake_seconds),
+            one_call=container.quote.one_call,
             batches=container.batched is not None,
         )
         self._analyst = Analyst(means, self._pool, lambda: self._draining)

@@ -10,7 +10,7 @@ import pytest
 
 from common.adapters.memory.rows import SettingEntry
 from common.core.task import State
-from tests.metered.faults import Fault
+from tests.metered.faults import Fault, Kind
 from tests.paid_desk import Paid, paid_desk
 
 TEXT = "What is new at https://a.example/x, and is it worth a visit?"
@@ -42,8 +42,6 @@ PERSON = [
     # the fault, the failure's code, the books
     (Fault(kind="refusal", times=9), "refused_by_model", EXACTLY),
     (Fault(kind="max_tokens", times=9), "answer_truncated", EXACTLY),
-    (Fault(kind="no_usage", times=9), "unusable_answer", AT_LEAST),
-    (Fault(kind="negative_usage", times=9), "unusable_answer", AT_LEAST),
     (Fault(kind="says", text="I would rather talk about it.", times=9), "unusable_answer", EXACTLY),
     (Fault(kind="status", status=400), "request_refused", NOTHING),
     (Fault(kind="status", status=413), "request_refused", NOTHING),
@@ -113,6 +111,69 @@ def test_what_does_not_pass_goes_to_a_person(paid: Paid, fault: Fault, code: str
     assert task.failure.code == code
     assert len(paid.calls) <= 2
     assert_books(paid, books)
+
+
+POISON = "What is new at https://a.example/poison, and is it worth a visit?"
+
+
+def test_a_text_that_the_provider_fails_on_goes_to_a_person_and_takes_nobody_with_it(paid: Paid) -> None:
+    """I7: twice with its neighbours, three times alone; they are read, others never wait, and it costs five calls."""
+    paid.fake.account.fails_on = "a.example/poison"
+    neighbours = [f"What is new at https://a.example/{n}, and is it worth a visit?" for n in range(4)]
+    [*good, poison] = paid.read(*neighbours, POISON)
+    states = [State.RECEIVED]
+    for n in range(4):
+        assert (poison.state, poison.waiting_for) == (State.RECEIVED, "provider")
+        [other] = paid.read(f"What is new at https://b.example/{n}, and is it worth a visit?")
+        assert other.state is State.QUEUED
+        paid.desk.elapse(timedelta(seconds=40))
+        paid.desk.wake("analyze")
+        states.append(paid.row(good[0].id).state)
+        poison = paid.row(poison.id)
+    assert states == [State.RECEIVED, State.RECEIVED, State.QUEUED, State.QUEUED, State.QUEUED]
+    assert {paid.row(task.id).state for task in good} == {State.QUEUED}
+    assert poison.state is State.MANUAL
+    assert poison.failure is not None
+    assert (poison.failure.code, poison.failure.status) == ("provider_fails_on_this", 500)
+    failed = [call.tasks for call in paid.calls if call.state == "assumed_billed"]
+    assert failed == [5, 5, 1, 1, 1]
+    assert sum(call.cost for call in paid.calls if call.state == "assumed_billed") < 50_000_000  # five cents
+    paid.assert_books_hold()
+
+
+def test_an_outage_makes_nobody_a_suspect(paid: Paid, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a text met it: once the provider is there again it is read, with its neighbours."""
+    monkeypatch.setattr("common.analysis.breaker.LONGEST_RETRY_AFTER", timedelta(0))  # each look tries
+    paid.fake.account.fails_on = "worth a visit"
+    tasks = paid.read(*(f"What is new at https://a.example/{n}, and is it worth a visit?" for n in range(4)))
+    for _ in range(6):
+        assert {paid.row(task.id).waiting_for for task in tasks} == {"provider"}
+        paid.desk.elapse(timedelta(minutes=6))
+        paid.desk.wake("analyze")
+    paid.fake.account.fails_on = ""
+    paid.desk.elapse(timedelta(minutes=6))
+    paid.desk.wake("analyze")
+    assert {paid.row(task.id).state for task in tasks} == {State.QUEUED}
+    assert [(call.state, call.tasks) for call in paid.calls] == [*[("assumed_billed", 4)] * 7, ("settled", 4)]
+
+
+UNBELIEVABLE = {"no_usage": "assumed_billed", "negative_usage": "assumed_billed", "absurd_usage": "settled"}
+
+
+@pytest.mark.parametrize(("kind", "state"), UNBELIEVABLE.items())
+def test_a_usage_that_cannot_be_is_booked_at_the_worst_case_and_its_answer_is_used(
+    paid: Paid, kind: Kind, state: str
+) -> None:
+    """I7: a hostile server books no more than a request can cost, and a missing number is no reason for a person."""
+    paid.fake.faults.add(Fault(kind=kind, times=9))
+    [task] = paid.read(TEXT)
+    assert task.state is State.QUEUED
+    [call] = paid.calls
+    assert (call.state, call.cost) == (state, call.reserved)
+    assert call.request_id == paid.fake.rows[0].request_id
+    month = paid.desk.container.budget.month(paid.desk.workspace)
+    assert (month.spent, month.reserved) == (call.reserved, 0)
+    assert paid.fake.nanodollars < call.reserved
 
 
 def test_a_repaired_answer_is_as_good(paid: Paid) -> None:

@@ -38,6 +38,7 @@ def test_an_answer_is_read_and_counted(client: OpenAICompatible, llmock: str) ->
     said = client.ask(call())
     assert isinstance(said, Reply)
     assert (said.text, said.stop) == ('{"kind": "가격표"}', "end_turn")
+    assert said.usage is not None
     assert said.usage.input > 0
     assert said.usage.output > 0
     assert served(llmock) == 1

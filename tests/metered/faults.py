@@ -18,6 +18,7 @@ Kind = Literal[
     "max_tokens",  # cut at half of the answer; billed
     "no_usage",  # a message without `usage`; billed
     "negative_usage",  # a message whose `usage` is below nothing; billed as it really was
+    "absurd_usage",  # a message whose `usage` is 10^12 tokens; billed as it really was
     "says",  # the model says `text`, whatever was asked; billed
 ]
 NAMES: Final = {

@@ -17,6 +17,7 @@ from tests.metered.tokens import cut, tokens
 
 REQUESTS_A_MINUTE: Final = 4000
 TOKENS_A_MINUTE: Final = 4_000_000
+ABSURD: Final = 10**12  # tokens; a hundred thousand dollars of the cheapest
 
 Says = Callable[[Asked], str]
 
@@ -40,6 +41,7 @@ class Messages:
         self.says = says
         self.seconds = seconds
         self.cuts = True  # whether answers keep to `max_tokens`: a hostile server's need not
+        self.fails_on = ""  # words in whose presence nothing is answered: 500, not billed
         self.lock = threading.RLock()
         self.faults = Faults()
         self.asked: list[Asked] = []  # every message that was read, batches' too
@@ -73,6 +75,8 @@ class Messages:
             asked = read(body)
         except RefusedError as exc:
             return refused(exc, request_id)
+        if self.fails_on and self.fails_on in asked.content:
+            return refused(RefusedError(500, "api_error", "as told"), request_id)
         message = self.message(asked, request_id, fault)
         sent = Sent(200, json.dumps(message, ensure_ascii=False).encode(), self._headers(request_id))
         return sent if fault is None else _spoilt(sent, fault, request_id)
@@ -150,6 +154,8 @@ def _message(asked: Asked, text: str, stop: str, row: Row, fault: Fault | None) 
     usage = row.used.wire(batch=row.batch)
     if fault is not None and fault.kind == "negative_usage":
         usage |= {"input_tokens": -row.used.input, "output_tokens": -row.used.output}
+    if fault is not None and fault.kind == "absurd_usage":
+        usage |= {"input_tokens": ABSURD, "output_tokens": ABSURD}
     made = {
         "id": row.request_id.replace("req", "msg"),
         "type": "message",

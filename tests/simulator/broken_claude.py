@@ -26,7 +26,7 @@ from common.analysis.packs.asking import Packs
 from common.analysis.packs.pack import BadItem, Item, Reading, read_pack
 from common.core.lifecycle import Transition
 from common.core.task import Json, Origin, Plan, Task
-from common.ports import Answer, Asking, Bill, Flight, Forming, NotAnswered, Question, Remembered
+from common.ports import Answer, Asking, Bill, CallReason, Flight, Forming, NotAnswered, Question, Remembered
 from functions.analyze import analysis
 from tests.simulator.broken import Variant
 from tests.simulator.watched_money import Redis
@@ -151,10 +151,10 @@ class MixedOrigins(MemoryQueue):
 def _redone_whole(patch: pytest.MonkeyPatch) -> None:
     right = Packs._pack
 
-    def again(self: Packs, questions: Sequence[Question], model: str, reason: str) -> list[Answer | NotAnswered]:
+    def again(self: Packs, questions: Sequence[Question], model: str, reason: CallReason) -> list[Answer | NotAnswered]:
         items = self._call(questions, model, reason).items
-        if any(isinstance(item, BadItem) for item in items) and reason != "repair":
-            return right(self, questions, model, "repair")
+        if any(isinstance(item, BadItem) for item in items) and reason is not CallReason.REPAIR:
+            return right(self, questions, model, CallReason.REPAIR)
         return [item.as_not_answered() if isinstance(item, BadItem) else item for item in items]
 
     patch.setattr(Packs, "_pack", again)

@@ -47,7 +47,7 @@ def chain_of(world: World, worker: str) -> Chain:
     )  # fmt: skip
     model: object = made.model._inner if isinstance(made.model, Cached) else made.model
     if isinstance(model, Cascade):  # several calls at once, one after another
-        vars(model._packs)["_pool"] = Inline()
+        vars(model._packs._packers)["_pool"] = vars(model._packs._repairers)["_pool"] = Inline()
     return made
 
 

@@ -14,6 +14,7 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.front import MemoryFront
 from common.core.spending import Standing
 from common.core.task import Json, Task
+from common.core.unanswered import Tried
 from common.ports import (
     Asked,
     Asking,
@@ -78,6 +79,11 @@ class WatchedBudget(_Watched):
         """See Budget."""
         self._world.alive()
         self.inner.differed(call, tasks)
+
+    def tries(self, tasks: Sequence[UUID]) -> dict[UUID, list[Tried]]:
+        """See Budget."""
+        self._world.alive()
+        return self.inner.tries(tasks)
 
     def expire(self) -> int:
         """See Budget."""

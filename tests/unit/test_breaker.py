@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -13,9 +14,10 @@ import pytest
 from common.analysis.breaker import IN_A_ROW, LONGEST, Breaker
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.providers.faults import LONGEST_RETRY_AFTER, SOON
+from common.core.after_step import NotDone, Unknown
 from common.core.errors import Unavailable
 from common.ports import NotAnswered, Usage
-from tests.unit.provider import WORKSPACE, Provider, fault, question
+from tests.unit.provider import WORKSPACE, Provider, fault, question, task_of
 
 CALL = Call(
     workspace=WORKSPACE, purpose="analysis", model="m", prompt_version="p.1", system="s", content="c", max_tokens=1
@@ -162,6 +164,75 @@ def test_a_clock_that_is_set_back_ends_the_pause() -> None:
     far.at -= timedelta(days=1)
     far.says = REPLY
     assert breaker.ask(CALL) == REPLY
+
+
+POISON = replace(CALL, task_ids=(UUID(int=7),))
+OTHER = replace(CALL, task_ids=(UUID(int=8),))
+
+
+def test_failures_about_one_text_hold_back_that_text_alone() -> None:
+    """Nobody knows whether it is the provider or the text: others go out, and what they are answered tells."""
+    far = Far()
+    breaker = Breaker(far, far.now)
+    for call in (replace(CALL, task_ids=(UUID(int=7), UUID(int=8))), POISON, POISON):
+        breaker.ask(call)
+    assert far.asked == IN_A_ROW
+    held = breaker.ask(POISON)
+    assert isinstance(held, Fault)
+    assert (held.billed, held.again_in, far.asked) == (Billed.NO, SOON, IN_A_ROW)
+    far.says = REPLY
+    assert breaker.ask(OTHER) == REPLY
+    assert breaker.ask(POISON) == REPLY  # whether it is the text, the ledger knows
+
+
+def test_a_text_among_others_that_are_answered_opens_nothing() -> None:
+    """However often it fails."""
+    far = Far()
+    breaker = Breaker(far, far.now)
+    for _ in range(10):
+        far.says = ERROR
+        breaker.ask(POISON)
+        breaker.ask(POISON)
+        far.says = REPLY
+        assert breaker.ask(OTHER) == REPLY
+
+
+def test_a_failure_about_another_text_holds_back_all() -> None:
+    """Then it is the provider; one call of any text tries."""
+    far = Far()
+    breaker = Breaker(far, far.now)
+    for call in (POISON, POISON, POISON, OTHER):
+        breaker.ask(call)
+    assert far.asked == IN_A_ROW + 1
+    for call in (POISON, OTHER, CALL):
+        assert isinstance(breaker.ask(call), Fault)
+    assert far.asked == IN_A_ROW + 1
+    far.at += timedelta(minutes=2)
+    far.says = REPLY
+    assert breaker.ask(replace(CALL, task_ids=(UUID(int=9),))) == REPLY
+
+
+def test_previews_of_one_workspace_hold_back_nobody_else() -> None:
+    """They have no row that tells them apart: all may be of one text."""
+    far = Far()
+    breaker = Breaker(far, far.now)
+    for _ in range(IN_A_ROW):
+        breaker.ask(CALL)
+    assert isinstance(breaker.ask(CALL), Fault)
+    breaker.ask(OTHER)
+    assert far.asked == IN_A_ROW + 1
+
+
+def test_what_steps_write_waits_for_a_provider_that_is_down_as_well() -> None:
+    """I7: `claude.generate` passes the same: transient, waits by name, and costs neither money nor an attempt."""
+    provider = Provider(fault(500, "api_error"))
+    for _ in range(IN_A_ROW):
+        assert isinstance(provider.chain.generate(task_of(), "greet", 100, None), Unknown)
+    said = provider.chain.generate(task_of(), "greet", 100, None)
+    assert isinstance(said, NotDone)
+    assert (said.code, said.transient, said.waiting_for) == ("provider_error", True, "provider")
+    assert said.again_in is not None
+    assert len(provider.requests) == len(provider.calls) == IN_A_ROW
 
 
 def test_texts_that_wait_for_a_provider_cost_three_calls_not_all_of_the_month() -> None:

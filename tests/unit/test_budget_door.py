@@ -16,7 +16,7 @@ from common.adapters.memory.store import MemoryStore
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.money.door import BudgetDoor
 from common.analysis.money.prices import TABLE, UnknownPriceError
-from common.ports import Usage
+from common.ports import CallReason, Usage
 from common.telemetry import metrics
 
 WORKSPACE = UUID(int=3)
@@ -66,6 +66,37 @@ def test_an_answer_is_booked_at_what_it_cost() -> None:
     assert (month.spent, month.reserved) == (expected, 0)
 
 
+@pytest.mark.parametrize(
+    ("usage", "state"),
+    [
+        (None, "assumed_billed"), (Usage(input=10**12), "settled"), (Usage(output=10**12), "settled"),
+        (Usage(cache_write=10**30), "settled"), (Usage(input=400, output=10**4000), "settled"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("reason", [CallReason.FIRST, CallReason.CHECK])
+def test_a_usage_that_cannot_be_is_booked_at_the_worst_case(
+    usage: Usage | None, state: str, reason: CallReason
+) -> None:
+    """I7: no server's word books more than the request can cost; the answer is used, and it is told."""
+
+    def told() -> float:
+        why = "missing" if usage is None else "dearer_than_possible"
+        labels = {"model": CALL.model, "why": why}
+        return metrics().registry.get_sample_value("aiw_usage_unbelievable_total", labels) or 0.0
+
+    budget, worst, before = memory(), TABLE.worst_case(CALL), told()
+    said = BudgetDoor(budget, Stub(replace(REPLY, usage=usage))).ask(replace(CALL, reason=reason))
+    assert isinstance(said, Reply)
+    assert (said.text, said.cost) == ("{}", worst)
+    [row] = budget.store.calls.values()
+    assert (row.state, row.cost, told()) == (state, worst, before + 1)
+    if row.bill is not None:
+        assert row.bill.usage == Usage()
+        assert row.bill.baseline - row.bill.cost == row.bill.saved.total
+    month = budget.month(WORKSPACE)
+    assert (month.spent, month.reserved) == (worst, 0)
+
+
 def test_the_reservation_stands_while_the_call_is_out() -> None:
     """I7: money is reserved before anything is sent, worst case and dearest tier."""
     budget = memory()
@@ -113,7 +144,7 @@ def test_however_a_call_ends_the_providers_id_of_it_is_kept(said: Reply | Fault,
 def test_a_call_says_what_it_read_and_why() -> None:
     """The ledger's row: tasks, reason, model, version of the prompt."""
     budget = memory()
-    call = replace(CALL, tasks=9, reason="stakes")
+    call = replace(CALL, tasks=9, reason=CallReason.STAKES)
     BudgetDoor(budget, Stub(REPLY)).ask(call)
     [row] = budget.store.calls.values()
     assert (row.tasks, row.reason, row.model, row.prompt_version) == (9, "stakes", call.model, "analysis.1")

@@ -225,8 +225,6 @@ def test_results_are_replies_or_say_why_not(side: BatchSide) -> None:
         {"custom_id": "c_0", "result": None}, {"custom_id": "c_0", "result": {"type": ["errored"]}},
         {"custom_id": "c_0", "result": {"type": "succeeded"}},
         {"custom_id": "c_0", "result": {"type": "succeeded", "message": []}},
-        {"custom_id": "c_0", "result": {"type": "succeeded", "message": {"content": []}}},
-        {"custom_id": "c_0", "result": {"type": "succeeded", "message": message("x", input_tokens=-1)}},
         {"custom_id": "c_0", "result": {"type": "new_kind"}},
     ],
 )  # fmt: skip
@@ -235,6 +233,14 @@ def test_a_line_that_cannot_be_read_may_have_been_billed(side: BatchSide, line: 
     odd, good = results(side, line, {"custom_id": "c_1", "result": {"type": "expired"}})
     assert fault(odd.said).billed is Billed.MAYBE
     assert good.custom_id == "c_1"
+
+
+def test_an_answer_that_does_not_say_what_it_used_is_one(side: BatchSide) -> None:
+    """I7: what it cost is the door's to say."""
+    asked = {"custom_id": "c_0", "result": {"type": "succeeded", "message": message("x", input_tokens=-1)}}
+    [odd] = results(side, asked)
+    assert isinstance(odd.said, Reply)
+    assert (odd.said.text, odd.said.usage) == ("x", None)
 
 
 def test_broken_json_is_a_line_like_any_other(side: BatchSide) -> None:

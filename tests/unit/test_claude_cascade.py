@@ -14,7 +14,7 @@ import pytest
 from common.actions.catalogue import Catalogue
 from common.analysis.cascade import Tiers, why_stronger
 from common.core.task import Json, Risk, Step
-from common.ports import Answer, CallRequest, NotAnswered, Question
+from common.ports import Answer, CallReason, CallRequest, NotAnswered, Question
 from tests.unit.provider import (
     POLICY,
     WORKSPACE,
@@ -183,19 +183,48 @@ def test_near_the_limit_a_doubt_alone_is_not_worth_a_call() -> None:
     unsure = two(says(confidence=0.1), says())
     nearly_spent(unsure)
     said = answered(unsure.read(question()))
-    assert [reason for _, reason, _ in unsure.calls] == ["gone", "first"]
+    assert [reason for _, reason, _ in unsure.calls] == ["orphan", "first"]
     assert (said.risk, said.provisional) == (Risk.HIGH, True)
     grave = two(says(risk="high"), says())
     nearly_spent(grave)
     grave.read(question())
-    assert [reason for _, reason, _ in grave.calls] == ["gone", "first", "stakes"]
+    assert [reason for _, reason, _ in grave.calls] == ["orphan", "first", "stakes"]
+
+
+def test_a_check_that_was_read_again_names_its_own_call() -> None:
+    """Where the readings differ, that row says so, whoever had the last word, and however often it was asked."""
+    provider = two(says(confidence=0.1), says())
+    said = answered(provider.read(replace(question(), reason=CallReason.CACHE_CHECK)))
+    assert [reason for _, reason, _ in provider.calls] == ["cache_check", "confidence"]
+    assert said.call == next(iter(provider.store.calls))
+    mended = Provider(message("{}"), says())
+    said = answered(mended.read(replace(question(), reason=CallReason.CACHE_CHECK)))
+    assert [reason for _, reason, _ in mended.calls] == ["cache_check", "repair"]
+    assert said.call == next(iter(mended.store.calls))
+
+
+def test_of_a_shared_strong_call_those_that_nobody_read_are_counted() -> None:
+    """The ledger: what a plan that failed would have cost the naive way, beside what a doubt cost."""
+    provider = two(says(confidence=0.1), says())
+    provider.read_all(question("a"), replace(failed(), task=failed().task.model_copy(update={"id": UUID(int=77)})))
+    small, strong = provider.store.calls.values()
+    assert (small.reason, small.tasks, strong.reason, strong.tasks) == ("first", 1, "failed_before", 2)
+    bill = strong.bill
+    assert bill is not None
+    assert 0 < bill.baseline < bill.cost * 2
+    assert bill.baseline - bill.cost == bill.saved.total
 
 
 def nearly_spent(provider: Provider) -> None:
     """Most of the month's money is gone."""
     cap = provider.budget.month(WORKSPACE).cap
     gone = CallRequest(
-        workspace=WORKSPACE, purpose="generate", model=SMALL, prompt_version="p", reserve=cap * 9 // 10, reason="gone"
+        workspace=WORKSPACE,
+        purpose="generate",
+        model=SMALL,
+        prompt_version="p",
+        reserve=cap * 9 // 10,
+        reason=CallReason.ORPHAN,
     )
     assert isinstance(provider.budget.reserve(gone), UUID)
 
@@ -221,8 +250,8 @@ def test_why_stronger_is_decided_without_asking_anybody() -> None:
     """Pure: the same question and answer give the same reason; without a strong model there is none."""
     catalogue = Catalogue.shipped()
     grave = Answer(kind="k", steps=(), source="claude", risk=Risk.HIGH, confidence=0.1)
-    assert why_stronger(question(), grave, catalogue, TIERS, saving=False) == "stakes"
-    assert why_stronger(question(), None, catalogue, TIERS, saving=True) == "failed_before"
+    assert why_stronger(question(), grave, catalogue, TIERS, saving=False) is CallReason.STAKES
+    assert why_stronger(question(), None, catalogue, TIERS, saving=True) is CallReason.FAILED_BEFORE
     assert why_stronger(question(), grave, catalogue, Tiers(small=SMALL, escalate_below=0.6), saving=False) is None
 
 
@@ -235,5 +264,5 @@ def test_stakes_are_those_of_the_targets_that_inputs_name() -> None:
     assert why_stronger(reads, said, catalogue, TIERS, saving=False) is None
     deletes = said.steps[0].model_copy(update={"args": {**args, "method": "DELETE"}})
     grave = replace(said, steps=(deletes,))
-    assert why_stronger(reads, grave, catalogue, TIERS, saving=False) == "stakes"
-    assert why_stronger(question("fetch the page"), said, catalogue, TIERS, saving=False) == "stakes"
+    assert why_stronger(reads, grave, catalogue, TIERS, saving=False) is CallReason.STAKES
+    assert why_stronger(question("fetch the page"), said, catalogue, TIERS, saving=False) is CallReason.STAKES

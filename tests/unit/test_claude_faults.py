@@ -9,7 +9,7 @@ import pytest
 
 from common.i18n import t
 from common.ports import NotAnswered
-from tests.unit.provider import KEY, Provider, answers, fault, proposal, question
+from tests.unit.provider import KEY, Provider, fault, question
 
 REQUEST = httpx2.Request("POST", "https://provider.example/v1/messages")
 FAULTS = [
@@ -60,7 +60,6 @@ FAULTS = [
         True,
     ),
     (httpx2.Response(200, json={"type": "message"}), "unusable_answer", None, None, True),
-    (answers(proposal(), input_tokens=-5), "unusable_answer", None, None, True),
     (
         httpx2.Response(200, content=b"{", headers={"content-type": "application/json"}),
         "provider_error",

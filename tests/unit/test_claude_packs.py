@@ -225,11 +225,50 @@ def test_a_text_that_is_not_let_through_takes_no_other_with_it() -> None:
 
 def test_where_nobody_answers_repairs_the_rest_waits() -> None:
     """One that is turned away is enough to know: the others are not sent after it."""
-    provider = Provider(message("{}"), fault(529, "overloaded_error", retry_after="12"))
+    provider = Provider(message("{}"), fault(529, "overloaded_error", retry_after="12"), analyses_at_once=1)
     said = provider.read_all(*several(*TEXTS))
     assert [item.failure.code for item in said if isinstance(item, NotAnswered)] == ["provider_overloaded"] * 3
     assert len(provider.requests) == 2
     assert (sum(item.cost for item in said), 0) == provider.spent
+
+
+def test_repairs_of_one_pack_are_made_at_once() -> None:
+    """Each in a call of its own, as many as are allowed at once and no more; every answer is its own task's."""
+    here, most, lock, texts = 0, 0, threading.Lock(), [f"{n} of many" for n in range(6)]
+
+    def says(request: httpx2.Request) -> httpx2.Response:
+        nonlocal here, most
+        items = items_of(request)
+        if len(items) > 1:
+            return message("{}")
+        with lock:
+            here, most = here + 1, max(most, here + 1)
+        time.sleep(0.1)
+        with lock:
+            here -= 1
+        return message(under(nonces_of(request), value(texts.index(str(items[0]["text"])))))
+
+    provider = Provider(says, analyses_at_once=3)
+    began = time.monotonic()
+    assert values(provider.read_all(*several(*texts))) == list(range(6))
+    assert (most, time.monotonic() - began < 0.45) == (3, True)
+    assert [reason for _, reason, _ in provider.calls] == ["first", *["repair"] * 6]
+    provider.chain.close()
+
+
+def test_what_nobody_foresaw_of_one_repair_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its task goes to a person."""
+    provider = Provider(lambda request: known(request) if len(items_of(request)) == 1 else message("{}"))
+    reserve = provider.budget.reserve
+
+    def odd(call: CallRequest) -> UUID | NotReserved:
+        if call.task_ids == (UUID(int=101),):
+            raise ZeroDivisionError
+        return reserve(call)
+
+    monkeypatch.setattr(provider.budget, "reserve", odd)
+    assert values(provider.read_all(*several(*TEXTS))) == [0, ("unusable_answer", "ZeroDivisionError"), 2]
+    provider.chain.close()
 
 
 def test_packs_hold_one_workspace_and_one_origin() -> None:

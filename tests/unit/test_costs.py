@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from common.core.task import uuid7
-from common.ports import Bill, CallRequest, Saved, Usage
+from common.ports import Bill, CallReason, CallRequest, Saved, Usage
 from tests.unit.desk import Desk, desk
 
 FIRST = Bill(
@@ -36,7 +36,9 @@ def get(at: Desk, path: str = "", status: int = 200) -> dict[str, Any]:
     return body
 
 
-def booked(at: Desk, bill: Bill, tasks: int = 1, reason: str = "first", purpose: str = "analysis") -> UUID:
+def booked(
+    at: Desk, bill: Bill, tasks: int = 1, reason: CallReason = CallReason.FIRST, purpose: str = "analysis"
+) -> UUID:
     """A booked call."""
     wanted = CallRequest(
         workspace=at.workspace, purpose=purpose, model="claude-haiku-5-5", prompt_version="1", reserve=bill.cost,
@@ -76,9 +78,9 @@ def test_an_empty_month_is_answered(at: Desk) -> None:
 def test_the_levers_together_are_what_was_saved(at: Desk) -> None:
     """The naive price less what was saved is what was spent, and the levers are exactly that saving."""
     booked(at, FIRST, tasks=9)
-    booked(at, Bill(usage=Usage(), cost=300_000, saved=Saved(model=-300_000)), reason="stakes")
-    booked(at, Bill(usage=Usage(), cost=50_000, saved=Saved(pack=-50_000)), reason="check")
-    booked(at, Bill(usage=Usage(), cost=10_000, saved=Saved(pack=-10_000)), reason="cache_check")
+    booked(at, Bill(usage=Usage(), cost=300_000, saved=Saved(model=-300_000)), reason=CallReason.STAKES)
+    booked(at, Bill(usage=Usage(), cost=50_000, saved=Saved(pack=-50_000)), reason=CallReason.CHECK)
+    booked(at, Bill(usage=Usage(), cost=10_000, saved=Saved(pack=-10_000)), reason=CallReason.CACHE_CHECK)
     booked(at, Bill(usage=Usage(), cost=5_000, baseline=5_000), purpose="generate")
     remembered(at, 3)
     seen = get(at)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from common.actions.catalogue import Catalogue
@@ -18,7 +19,7 @@ from common.core.lifecycle import Transition
 from common.core.policy import Policy, planned
 from common.core.task import Attempt, Effect, Json, Origin, OutcomeKind, Request, State, Step, Task
 from tests.unit.desk import desk
-from tests.unit.provider import Provider, fault, message
+from tests.unit.provider import Provider, message
 
 MODEL = "claude-haiku-5-5"
 QUOTE = Quote(TABLE, MODEL, attempts=5)
@@ -135,7 +136,7 @@ def test_execution_stops_at_the_cap() -> None:
     step = writing(prompt_value="greet", tokens=100)
     cap = CATALOGUE.cost_cap([step])
     assert cap is not None
-    provider = Provider(fault(500, "api_error"))
+    provider = Provider(httpx2.Response(200, text="<html>captive portal</html>"))
     held = task(step, cap=cap)
     for _ in range(5):
         assert isinstance(provider.chain.generate(held, "greet", 100, None), Unknown)

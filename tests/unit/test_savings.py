@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 from common.analysis.call import Call, Purpose
 from common.analysis.money.prices import TABLE
-from common.analysis.money.savings import bill_of, sum_of
-from common.ports import Bill, Saved, Usage
+from common.analysis.money.savings import bill_of, flat_bill, sum_of
+from common.ports import Bill, CallReason, Saved, Usage
 
 HAIKU, SONNET, OPUS = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"
 CALL = Call(
@@ -22,7 +22,6 @@ CALL = Call(
 )  # fmt: skip
 TOKENS = st.integers(0, 200_000)
 USAGES = st.builds(Usage, input=TOKENS, output=st.integers(0, 8000), cache_read=TOKENS, cache_write=TOKENS)
-REASONS = ("first", "repair", "confidence", "stakes", "failed_before", "check", "cache_check", "orphan")
 
 
 @given(
@@ -30,23 +29,28 @@ REASONS = ("first", "repair", "confidence", "stakes", "failed_before", "check", 
     tasks=st.integers(0, 20),
     model=st.sampled_from((HAIKU, SONNET, OPUS)),
     strong=st.sampled_from((HAIKU, SONNET, OPUS, "", "nobody-knows")),
-    reason=st.sampled_from(REASONS),
+    reason=st.sampled_from(CallReason),
+    fresh=st.none() | st.integers(0, 20),
     purpose=st.sampled_from(get_args(Purpose)),
     batch=st.booleans(),
     system=st.text(max_size=50),
     content=st.text(max_size=50),
 )
 def test_the_levers_are_exactly_the_difference(
-    *, usage: Usage, tasks: int, model: str, strong: str, reason: str, purpose: Purpose, batch: bool, system: str,
-    content: str,
+    *, usage: Usage, tasks: int, model: str, strong: str, reason: CallReason, fresh: int | None,
+    purpose: Purpose, batch: bool, system: str, content: str,
 ) -> None:  # fmt: skip
     """Whatever was asked and used, naive price less cost is the sum of the four; the cost is the price table's."""
-    call = replace(CALL, model=model, reason=reason, purpose=purpose, tasks=tasks, system=system, content=content)
+    asked = replace(CALL, model=model, reason=reason, purpose=purpose, system=system, content=content)
+    call = replace(asked, tasks=tasks, fresh=None if fresh is None else min(fresh, tasks))
     bill = bill_of(TABLE, strong, call, usage, batch=batch)
     assert bill.baseline - bill.cost == bill.saved.total
     assert bill.cost == TABLE.cost(model, usage, batch=batch)
     assert bill.baseline >= 0
     assert (bill.usage, bill.latency, bill.request_id) == (usage, None, None)
+    flat = flat_bill(call, bill.cost)
+    assert (flat.cost, flat.baseline - flat.cost) == (bill.cost, flat.saved.total)
+    assert 0 <= flat.baseline <= flat.cost
 
 
 def test_a_pack_in_a_batch_is_split_by_lever() -> None:
@@ -85,15 +89,34 @@ def test_without_a_cache_the_bytes_divide_the_input() -> None:
 @pytest.mark.parametrize(
     ("reason", "lever"),
     [
-        ("repair", "model"), ("confidence", "model"), ("stakes", "model"), ("failed_before", "model"),
-        ("check", "pack"), ("cache_check", "pack"), ("orphan", "batch"),
+        (CallReason.REPAIR, "model"), (CallReason.CONFIDENCE, "model"), (CallReason.STAKES, "model"),
+        (CallReason.CHECK, "pack"), (CallReason.CACHE_CHECK, "pack"), (CallReason.ORPHAN, "batch"),
     ],
 )  # fmt: skip
-def test_a_call_that_the_naive_way_needs_not_is_what_its_lever_costs(reason: str, lever: str) -> None:
+def test_a_call_that_the_naive_way_needs_not_is_what_its_lever_costs(reason: CallReason, lever: str) -> None:
     """Asked again: nothing of it was saved, all of it is on the lever that made it necessary."""
     bill = bill_of(TABLE, OPUS, replace(CALL, reason=reason, model=SONNET), Usage(input=100))
     assert (bill.baseline, bill.cost) == (0, 200_000)
     assert bill.saved == Saved(**{lever: -200_000})
+
+
+def test_whose_plan_failed_is_read_for_the_first_time_by_the_strong_model() -> None:
+    """The naive way would have asked the same: what the prompt's cache saved is a saving, and nothing is a loss."""
+    usage = Usage(input=400, output=200, cache_read=3000)
+    bill = bill_of(TABLE, SONNET, replace(CALL, reason=CallReason.FAILED_BEFORE, model=SONNET), usage)
+    assert bill.baseline == 3400 * 2000 + 200 * 10_000
+    assert bill.saved == Saved(prompt=3000 * (2000 - 100))
+
+
+def test_of_a_shared_call_only_those_that_nobody_read_are_compared() -> None:
+    """One whose plan failed, and one that the small model was unsure of: the second half is what the doubt cost."""
+    usage = Usage(input=800, output=400, cache_read=3000)
+    call = replace(CALL, reason=CallReason.FAILED_BEFORE, model=SONNET, tasks=2, fresh=1)
+    bill = bill_of(TABLE, SONNET, call, usage)
+    alone, cached = 3400 * 2000 + 200 * 10_000, 400 * 2000 + 3000 * 100 + 200 * 10_000
+    assert (bill.cost, bill.baseline) == (800 * 2000 + 3000 * 100 + 400 * 10_000, alone)
+    half = bill.cost // 2
+    assert bill.saved == Saved(model=-half, prompt=alone - cached, pack=cached - half)
 
 
 def test_what_a_step_writes_saves_nothing() -> None:

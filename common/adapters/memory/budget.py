@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -12,6 +13,7 @@ from common.adapters.memory.workspace import MemoryWorkspace
 from common.core.installation import nanodollars
 from common.core.spending import Standing
 from common.core.task import Lang
+from common.core.unanswered import Tried
 from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved
 
 
@@ -79,6 +81,18 @@ class MemoryBudget:
         """See Budget."""
         with self.store.commit():
             self.store.calls[call].disagreements = tasks
+
+    def tries(self, tasks: Sequence[UUID]) -> dict[UUID, list[Tried]]:
+        """See Budget."""
+        with self.store.commit():
+            over = [
+                call
+                for call in self.store.calls.values()  # oldest first
+                if call.purpose == "analysis"
+                and call.state in {"settled", "assumed_billed"}
+                and call.id not in self.store.batches
+            ]
+            return {task: found for task in tasks if (found := _tries(task, over))}
 
     def expire(self) -> int:
         """See Budget."""
@@ -158,3 +172,16 @@ class MemoryBudget:
             month.spent += cost
         entry.state, entry.cost, entry.request_id = state, cost, request_id
         return True
+
+
+def _tries(task: UUID, over: Sequence[CallEntry]) -> list[Tried]:
+    """Of the calls of all tasks that are over, oldest first."""
+    found: list[Tried] = []
+    answered: dict[str, bool] = {}  # by model, since it was last asked about this task
+    for call in over:
+        if task in call.task_ids:
+            found.append(Tried(call.state == "settled", call.tasks == 1, answered.get(call.model, False)))
+            answered[call.model] = call.state == "settled"
+        elif call.model in answered:
+            answered[call.model] |= call.state == "settled"
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -12,6 +13,7 @@ from common.adapters.postgres.connection import Database, Row, Session
 from common.adapters.postgres.documents import plain, uuids
 from common.core.installation import nanodollars
 from common.core.spending import Standing
+from common.core.unanswered import Tried
 from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved
 
 # Asked once a transaction: two statements of one might stand on either side of the month's edge.
@@ -102,6 +104,19 @@ TELL: Final = """
 UPDATE budgets SET announced = $2 WHERE workspace = $1::uuid
 AND month = (SELECT max(month) FROM budgets WHERE workspace = $1::uuid) RETURNING 1"""
 
+# Ids are UUIDv7: between two calls of a task lie those that were begun in between.
+TRIES: Final = """
+SELECT c.task::text, c.state = 'settled', c.tasks = 1, EXISTS (
+    SELECT FROM calls o WHERE o.id >= c.before AND o.id < c.id AND o.model = c.model AND o.state = 'settled'
+    AND o.requests IS NULL)
+FROM (
+    SELECT ct.task_id AS task, c.id, c.state, c.tasks, c.model,
+        lag(c.id) OVER (PARTITION BY ct.task_id, c.model ORDER BY c.id) AS before
+    FROM call_tasks ct JOIN calls c ON c.id = ct.call_id
+    WHERE ct.task_id = ANY ($1::uuid[]) AND c.purpose = 'analysis' AND c.requests IS NULL
+    AND c.state IN ('settled', 'assumed_billed')
+) c ORDER BY c.id"""
+
 DIFFERED: Final = "UPDATE calls SET disagreements = $2::int WHERE id = $1::uuid RETURNING 1"
 
 OWNERS: Final[tuple[Literal["installation", "workspace"], ...]] = ("installation", "workspace")
@@ -143,6 +158,13 @@ class PostgresBudget:
     def differed(self, call: UUID, tasks: int) -> None:
         """See ports.Budget."""
         self._database.run(DIFFERED, str(call), str(tasks))
+
+    def tries(self, tasks: Sequence[UUID]) -> dict[UUID, list[Tried]]:
+        """See ports.Budget."""
+        found: dict[UUID, list[Tried]] = {}
+        for task, answered, alone, others in self._database.run(TRIES, uuids(tasks)):
+            found.setdefault(UUID(task), []).append(Tried(answered, alone, others))
+        return found
 
     def expire(self) -> int:
         """See ports.Budget."""
@@ -202,7 +224,7 @@ def reserve_in(session: Session, call: CallRequest) -> UUID:
         raise WouldPass(NotReserved.OVER_BUDGET)
     deadline = str(call.deadline.total_seconds())
     named = (call.purpose, call.model, call.prompt_version)
-    [[made]] = session.run(CALL, *place, *named, deadline, tasks, call.reason, str(call.tasks))
+    [[made]] = session.run(CALL, *place, *named, deadline, tasks, str(call.reason), str(call.tasks))
     return UUID(str(made))
 
 

@@ -11,16 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.analysis.batches.door import BatchDoor, Ended
 from common.analysis.batches.provider import batches_of
 from common.analysis.call import Call, Reply
-from common.analysis.cascade import BELIEVED, GRAVEST, Tiers, Why, has_failed, joined, settled, why_stronger
+from common.analysis.cascade import BELIEVED, GRAVEST, Tiers, Why, joined, settled, why_stronger
+from common.analysis.history import has_failed
 from common.analysis.money.door import nears_limit
 from common.analysis.money.prices import Prices
+from common.analysis.money.quote import Quote
 from common.analysis.packs.asking import Source
 from common.analysis.packs.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
 from common.analysis.prompts import ANALYSIS
@@ -28,9 +30,7 @@ from common.analysis.providers.registry import provider
 from common.config import Settings
 from common.core.policy import Policy
 from common.core.task import Failure, Task
-from common.ports import Answer, Asked, Batch, Batches, Bill, Budget, Member, NotAnswered, Question
-
-FIRST: Final = "first"
+from common.ports import Answer, Asked, Batch, Batches, Bill, Budget, CallReason, Member, NotAnswered, Question
 
 
 class Remembers(Protocol):
@@ -106,10 +106,10 @@ class Batched:
 
     def outgoing(self, questions: Sequence[Question]) -> list[Outgoing]:
         """First readings, a batch for each workspace and model; whose plan failed before is the strong one's."""
-        groups: dict[tuple[UUID, str, str], list[Question]] = {}
+        groups: dict[tuple[UUID, str, CallReason], list[Question]] = {}
         for question in questions:
             failed = self.tiers.strong != "" and has_failed(question.task)
-            asked = (self.tiers.strong, "failed_before") if failed else (self.tiers.small, FIRST)
+            asked = (self.tiers.strong, CallReason.FAILED_BEFORE) if failed else (self.tiers.small, CallReason.FIRST)
             groups.setdefault((question.task.workspace, *asked), []).append(question)
         return [self._formed(group, model, reason, {}) for (_, model, reason), group in groups.items()]
 
@@ -120,7 +120,7 @@ class Batched:
         return self._formed([question for question, _ in unsure], self.tiers.strong, reason, before)
 
     def _formed(
-        self, questions: Sequence[Question], model: str, reason: str, before: Mapping[UUID, Answer | NotAnswered]
+        self, questions: Sequence[Question], model: str, reason: CallReason, before: Mapping[UUID, Answer | NotAnswered]
     ) -> Outgoing:
         calls, asked = [], []
         for pack in packs_of(questions, self.most):
@@ -160,7 +160,7 @@ class Batched:
         """The call of a request, as far as what it cost is to be judged by it: its own words are not stored."""
         nonces = iter([member.nonce for member in batch.asked[number]])
         call, _ = pack_call(
-            questions, model=batch.model, reason=batch.reason, catalogue=self.catalogue, now=now,
+            questions, model=batch.model, reason=CallReason(batch.reason), catalogue=self.catalogue, now=now,
             draw=lambda: next(nonces),
         )  # fmt: skip
         return call
@@ -168,7 +168,7 @@ class Batched:
     def _verdict(self, batch: Batch, member: Member, question: Question, item: Item, *, saving: bool) -> Verdict:
         if isinstance(item, BadItem):
             return Redo(Failure(code="unusable_answer", detail=item.why))
-        if batch.model != self.tiers.strong or batch.reason == FIRST:
+        if batch.model != self.tiers.strong or batch.reason == CallReason.FIRST:
             why = why_stronger(question, item, self.catalogue, self.tiers, saving=saving)
             return self.final(item, saving=saving) if why is None else Again(item, why)
         if isinstance(item, NotAnswered) and item.failure.code not in BELIEVED:
@@ -226,7 +226,7 @@ def batched(
         catalogue=catalogue,
         now=now,
         source=Source(asked.source, asked.key.value),
-        saving=partial(nears_limit, budget),
+        saving=partial(nears_limit, budget, Quote.of(settings).one_call),
         close=asked.close,
         memory=memory,
         most=settings.pack_tasks,

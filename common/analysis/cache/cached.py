@@ -21,7 +21,7 @@ from common.analysis.cache.shelf import Shelf
 from common.analysis.packs.sample import compared, task_chosen
 from common.core.errors import Unavailable
 from common.core.task import Failure, State
-from common.ports import Analyzer, Answer, Asking, Flight, Learned, NotAnswered, Question, Remembered, Use
+from common.ports import Analyzer, Answer, Asking, CallReason, Flight, Learned, NotAnswered, Question, Remembered, Use
 from common.telemetry import code_of, metrics, note
 
 SOONEST: Final = timedelta(seconds=1)
@@ -220,7 +220,7 @@ class Cached:
         """The share of hits by which wrong ones are measured. Whatever cannot be asked now is a hit like any other."""
         if not round_.check:
             return
-        again = [replace(round_.questions[place], reason="cache_check") for place in round_.check]
+        again = [replace(round_.questions[place], reason=CallReason.CACHE_CHECK) for place in round_.check]
         try:
             said = self._inner.analyze(again)
         except Unavailable as exc:

@@ -14,12 +14,16 @@ from typing import Final, Literal
 from common.analysis.call import Call
 from common.analysis.money.prices import Prices, UnknownPriceError, schema_text, size_of
 from common.core.spending import shares_of
-from common.ports import Bill, Saved, Usage
+from common.ports import Bill, CallReason, Saved, Usage
 
 Lever = Literal["model", "prompt", "pack", "batch"]
-# A call that the naive way would not have made is what its lever costs: a stronger model asked because of a weaker one,
-# a pack asked again as a check, a batch that was sent twice.
-LEVER_OF: Final[Mapping[str, Lever]] = {"check": "pack", "cache_check": "pack", "orphan": "batch"}
+# What the naive way would not have asked is what its lever costs: a stronger model asked because of a weaker one, a
+# pack asked again as a check, a batch that was sent twice.
+LEVER_OF: Final[Mapping[CallReason, Lever]] = {
+    CallReason.CHECK: "pack",
+    CallReason.CACHE_CHECK: "pack",
+    CallReason.ORPHAN: "batch",
+}
 
 
 def bill_of(
@@ -48,11 +52,28 @@ def bill_of(
     cost = prices.cost(call.model, usage, batch=batch)
     if call.purpose == "generate":
         baseline, saved = cost, Saved()
-    elif call.reason != "first":
-        baseline, saved = 0, Saved(**{LEVER_OF.get(call.reason, "model"): -cost})
     else:
         baseline, saved = _against_naive(prices, strong, call, usage, cost)
     return Bill(usage=usage, cost=cost, baseline=baseline, saved=saved, latency=latency, request_id=request_id)
+
+
+def flat_bill(call: Call, cost: int, latency: timedelta | None = None, request_id: str | None = None) -> Bill:
+    """The bill of a call of which nobody knows what it used: it cost so much, and no lever saved anything."""
+    mine = cost if call.purpose == "generate" else sum(shares_of(cost, call.tasks)[: _fresh(call)])
+    saved = Saved(**{_lever(call): mine - cost})
+    return Bill(usage=Usage(), cost=cost, baseline=mine, saved=saved, latency=latency, request_id=request_id)
+
+
+def _fresh(call: Call) -> int:
+    """How many of its tasks nobody read before: only of those there is a naive call."""
+    if call.reason is CallReason.FAILED_BEFORE and call.fresh is not None:
+        return call.fresh
+    return max(call.tasks, 1) if call.reason in {CallReason.FIRST, CallReason.FAILED_BEFORE} else 0
+
+
+def _lever(call: Call) -> Lever:
+    """Which lever a call costs that the naive way would not have made."""
+    return LEVER_OF.get(call.reason, "model")
 
 
 def sum_of(bills: Sequence[Bill], request_id: str | None = None) -> Bill:
@@ -79,19 +100,25 @@ def sum_of(bills: Sequence[Bill], request_id: str | None = None) -> Bill:
 
 
 def _against_naive(prices: Prices, strong: str, call: Call, usage: Usage, cost: int) -> tuple[int, Saved]:
-    """The naive price, and what each lever took off it, in order."""
-    alone, cached = list(_alone(call, usage)), list(_alone_cached(call, usage))
+    """The naive price of its fresh tasks, and what each lever took off it, in order; the others' share is a cost."""
+    fresh = _fresh(call)
+    alone, cached = list(_alone(call, usage))[:fresh], list(_alone_cached(call, usage))[:fresh]
     try:
         naive = sum(prices.cost(strong or call.model, one) for one in alone)
     except UnknownPriceError:
         naive = sum(prices.cost(call.model, one) for one in alone)
     own_model = sum(prices.cost(call.model, one) for one in alone)
     own_cache = sum(prices.cost(call.model, one) for one in cached)
-    together = prices.cost(call.model, usage)
-    saved = Saved(
-        model=naive - own_model, prompt=own_model - own_cache, pack=own_cache - together, batch=together - cost
-    )
-    return naive, saved
+    together = sum(shares_of(prices.cost(call.model, usage), call.tasks)[:fresh])
+    mine = sum(shares_of(cost, call.tasks)[:fresh])
+    levers: dict[Lever, int] = {
+        "model": naive - own_model,
+        "prompt": own_model - own_cache,
+        "pack": own_cache - together,
+        "batch": together - mine,
+    }
+    levers[_lever(call)] -= cost - mine
+    return naive, Saved(**levers)
 
 
 def _alone(call: Call, usage: Usage) -> Iterator[Usage]:

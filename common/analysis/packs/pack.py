@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
+from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.analysis.call import Call, Reply
-from common.analysis.history import kept_steps
+from common.analysis.history import has_failed, kept_steps
 from common.analysis.packs.answer import UnusableError, Wanted, ended_badly, read_item, read_items
 from common.analysis.packs.question import DETAIL_MAX, content_of
 from common.analysis.prompts import ANALYSIS, prompt
 from common.core.errors import Invalid
 from common.core.spending import shares_of
 from common.core.task import Failure, Json, Step
-from common.ports import Answer, NotAnswered, Question
+from common.ports import Answer, CallReason, NotAnswered, Question
 
 TEXT_BYTES: Final = 48_000  # in one call, unless one text alone is longer: far below where a model's price doubles
 # What is longer is cut off, and paid: a plan of ten steps takes 600 tokens.
@@ -44,10 +45,11 @@ class BadItem:
     why: str
     own: bool = False
     cost: int = 0
+    call: UUID | None = None  # see Answer
 
     def as_not_answered(self) -> NotAnswered:
         """What is said of it when it is not asked again: a person looks."""
-        return NotAnswered(failure=Failure(code="unusable_answer", detail=self.why), cost=self.cost)
+        return NotAnswered(failure=Failure(code="unusable_answer", detail=self.why), cost=self.cost, call=self.call)
 
 
 Item = Answer | NotAnswered | BadItem
@@ -97,7 +99,7 @@ def pack_call(
     questions: Sequence[Question],
     *,
     model: str,
-    reason: str,
+    reason: CallReason,
     catalogue: Catalogue,
     now: datetime,
     mistakes: Sequence[str | None] = (),
@@ -108,7 +110,7 @@ def pack_call(
     Args:
         questions: one or more, of one workspace, origin and purpose (I12).
         model: who is asked.
-        reason: why, for the ledger: first, repair, confidence …
+        reason: why, for the ledger.
         catalogue: the actions that there are.
         now: the present time, aware.
         mistakes: of each, why the answer before could not be used; none if empty.
@@ -132,6 +134,7 @@ def pack_call(
         task_ids=tuple(q.task.id for q in questions) if first.purpose == "analysis" else (),
         tasks=count,
         reason=reason,
+        fresh=sum(has_failed(q.task) for q in questions) if reason is CallReason.FAILED_BEFORE else None,
         timeout=SECONDS + ITEM_SECONDS * (count - 1),
     )
     return call, tuple(nonces)

@@ -153,20 +153,26 @@ def _thinking(model: str) -> ThinkingConfigParam | None:
 
 
 def reply_of(message: Message, request_id: str | None = None) -> Reply | Fault:
-    """An answer in our words. What has no usage to bill by is no answer."""
+    """An answer in our words. What it cost is the door's to say, also where it cannot be read here."""
+    try:
+        text = "".join(block.text for block in message.content if block.type == "text")
+        stop = str(message.stop_reason)
+    except (AttributeError, TypeError, ValueError) as exc:
+        return faults.unusable(type(exc).__name__, request_id)
+    return Reply(text=text[:ANSWER_MAX], stop=stop, usage=_usage(message), request_id=request_id)
+
+
+def _usage(message: Message) -> Usage | None:
     try:
         used = message.usage
-        usage = Usage(
+        return Usage(
             input=counted(used.input_tokens),
             output=counted(used.output_tokens),
             cache_read=counted(used.cache_read_input_tokens or 0),
             cache_write=counted(used.cache_creation_input_tokens or 0),
         )
-        text = "".join(block.text for block in message.content if block.type == "text")
-        stop = str(message.stop_reason)
-    except (AttributeError, TypeError, ValueError) as exc:
-        return faults.unusable(type(exc).__name__, request_id)
-    return Reply(text=text[:ANSWER_MAX], stop=stop, usage=usage, request_id=request_id)
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def fault_of(exc: Exception) -> Fault:

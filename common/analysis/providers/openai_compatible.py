@@ -187,10 +187,9 @@ def _refused(heard: _Heard) -> Fault:
 
 
 def _reply(heard: _Heard) -> Reply | Fault:
-    """An answer in our words. What has no usage to bill by is no answer."""
+    """An answer in our words. What it cost is the door's to say, also where it cannot be read here."""
     try:
         body = _object(heard.body)
-        usage = _usage(_object(body["usage"]))
         [choice, *_] = _list(body["choices"])
         stop, message = _object(choice).get("finish_reason"), _object(_object(choice)["message"])
     except (KeyError, ValueError) as exc:
@@ -199,19 +198,23 @@ def _reply(heard: _Heard) -> Reply | Fault:
     return Reply(
         text=said[:TEXT_MAX] if isinstance(said, str) else "",
         stop="refusal" if message.get("refusal") else STOPS.get(str(stop), str(stop)[: faults.NAME_MAX]),
-        usage=usage,
+        usage=_usage(body),
         request_id=heard.request_id,
     )
 
 
-def _usage(used: dict[str, Json]) -> Usage:
-    """`prompt_tokens` includes those that were read from the cache; ours does not. ValueError, KeyError."""
-    prompt = counted(used["prompt_tokens"])
-    details = used.get("prompt_tokens_details")
-    cached = counted(details.get("cached_tokens") or 0) if isinstance(details, dict) else 0
-    if cached > prompt:
-        raise ValueError("more from the cache than at all")
-    return Usage(input=prompt - cached, output=counted(used["completion_tokens"]), cache_read=cached)
+def _usage(body: dict[str, Json]) -> Usage | None:
+    """`prompt_tokens` includes those that were read from the cache; ours does not. None: it cannot be read."""
+    try:
+        used = _object(body["usage"])
+        prompt = counted(used["prompt_tokens"])
+        details = used.get("prompt_tokens_details")
+        cached = counted(details.get("cached_tokens") or 0) if isinstance(details, dict) else 0
+        if cached > prompt:
+            return None
+        return Usage(input=prompt - cached, output=counted(used["completion_tokens"]), cache_read=cached)
+    except (KeyError, ValueError):
+        return None
 
 
 def _object(value: Json) -> dict[str, Json]:
