@@ -17,9 +17,9 @@ from functions.analyze.submit import new_task, sender
 from functions.approve import approvals, manual
 from tests.simulator.asked import REQUESTS, named, timed
 from tests.simulator.doing_paid import PAID_MOVES
+from tests.simulator.grants import Grant
+from tests.simulator.known import Violation
 from tests.simulator.moves import Move
-from tests.simulator.oracle import Grant
-from tests.simulator.violation import Violation
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -147,7 +147,7 @@ def approve(world: World, move: Move) -> None:
     plan = cast(Plan, seen.task.plan)
     now = world.store.now
     until = max(now, seen.task.request.not_before or now) + DAY
-    world.oracle.grants[seen.task.id] = Grant(plan.number, plan.steps, plan.risk, until)
+    world.grants.given[seen.task.id] = Grant(plan.number, plan.steps, plan.risk, until)
 
 
 def reject(world: World, move: Move) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from common.core.task import TERMINAL, State
+from tests.simulator.known import Violation
 from tests.simulator.moves import Move, history, smaller
-from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
 MakeWorld = Callable[[int], World]

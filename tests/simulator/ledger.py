@@ -9,7 +9,7 @@ from uuid import UUID
 from common.adapters.memory.rows import CallEntry
 from common.adapters.memory.store import MemoryStore
 from tests.simulator.far_batches import FarBatch
-from tests.simulator.violation import Violation
+from tests.simulator.known import Violation
 
 ORPHAN = "orphan"  # it was sent already: there was nothing to reserve
 

@@ -15,9 +15,9 @@ from common.analysis.call import Billed, Call, Fault, Reply
 from common.analysis.providers.key import Key
 from common.config import Settings
 from common.ports import Usage
+from tests.simulator.known import Violation
 from tests.simulator.reading import Asked, Reader, Said, told_of
 from tests.simulator.setup import RATES
-from tests.simulator.violation import Violation
 
 if TYPE_CHECKING:
     from tests.simulator.world import World

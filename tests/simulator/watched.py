@@ -51,7 +51,7 @@ class WatchedQueue:
 
     def _claimed(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
-            self._world.oracle.held[task.id, task.lease_no] = task.plan
+            self._world.grants.held[task.id, task.lease_no] = task.plan
         self._world.oracle.look()
         self._world.point()
 
@@ -74,7 +74,7 @@ class WatchedQueue:
             for row, begin in rows
         ]
         answers = self.inner.begin(wanted)
-        self._world.oracle.begun(wanted, answers, alive)
+        self._world.grants.begun(wanted, answers, alive)
         self._world.oracle.look()
         self._world.point()
         return answers

@@ -37,6 +37,7 @@ from functions.schedule.maintenance import Maintenance
 from tests.simulator.doing import MOVES
 from tests.simulator.far_batches import FarBatches
 from tests.simulator.far_side import Act, FarSide
+from tests.simulator.grants import Grants
 from tests.simulator.ledger import Ledger
 from tests.simulator.moves import CRASH, LATE, Move
 from tests.simulator.one_thread import Crash, Inline, Silence, Time
@@ -80,7 +81,8 @@ class World:
         self.reads = MemoryReads(self.store)
         self.catalogue = _catalogue(broken.get("catalogue", Actions))
         self._money(broken)
-        self.oracle = Oracle(self.store, self.readings)
+        self.grants = Grants(self.store, self.readings)
+        self.oracle = Oracle(self.store, self.readings, self.grants)
         self.people = [self._person("home", "Ada"), self._person("next door", "Bo")]
         self.home = self.people[0][0].workspace
         self.allow(self.setup.cap)
@@ -190,7 +192,7 @@ class World:
         raise Crash(CRASH)
 
     def _happened(self, what: str, key: str, effect: Any) -> None:  # noqa: ANN401 - an Effect
-        self.oracle.effect(what, key, effect, self.far)
+        self.grants.effect(what, key, effect, self.far)
 
     def play(self, move: Move) -> None:
         """One move, with whatever happens inside of it."""
