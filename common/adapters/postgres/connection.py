@@ -222,14 +222,19 @@ class Database:
     def _opened(self) -> Engine:
         with self._lock:
             if self._engine is None:
+                url = url_of(self._url)
+                options: dict[str, Any] = {"timeout": SOCKET_TIMEOUT}
+                if "unix_sock" in url.query:
+                    # Else pg8000 asks for TLS here, too, and reads the system's certificates for each connection: 2 MB.
+                    options["ssl_context"] = False
                 self._engine = create_engine(
-                    url_of(self._url),
+                    url,
                     poolclass=QueuePool,
                     pool_size=self._pool_size,
                     max_overflow=0,
                     pool_timeout=20,
                     pool_use_lifo=True,  # the least used ones may be closed by whoever sits in between
-                    connect_args={"timeout": SOCKET_TIMEOUT},
+                    connect_args=options,
                 )
                 event.listen(self._engine, "connect", self._on_connect)
                 # closing a connection that is broken already fails, and would be logged with a traceback each time
