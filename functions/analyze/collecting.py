@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batches.batched import Again, Collected, Redo, Verdict
 from common.analysis.batches.door import NOT_MADE, PENDING, Gone, Lost
-from common.analysis.cache.key import speaks_of_time
+from common.analysis.batches.verdicts import Again, Collected, Redo, Verdict
+from common.analysis.cache.time_words import speaks_of_time
 from common.core.after_analysis import after_batch, after_failure, batch_room
 from common.core.errors import Unavailable
 from common.core.lifecycle import Transition
@@ -62,15 +62,15 @@ class Collector:
         if isinstance(found, Gone):
             return parking.write(after_batch(task, ACTOR, GONE) for task in waiting.values())
         policy = self.workspace.policy(batch.workspace)
-        members = [member.task for asked in batch.asked for member in asked]
-        tasks = {task.id: task for task in parking.queue.get(batch.workspace, members)} | waiting
-        got = batched.collected(batch, found, tasks, policy)
+        members = {member.task: None for asked in batch.asked for member in asked.members}
+        tasks = {task.id: task for task in parking.queue.get(batch.workspace, [*members])} | waiting
+        got = batched.verdicts.of(batch, found, tasks, policy)
         if batched.may_learn(batch):
             self._learn(got.said, waiting, policy)
         moved = self._apply(got, waiting, policy)
         if moved is None:
             return 0
-        batched.door.book(batch, got.bill)
+        batched.door.book(batch, got.bill, got.checked)
         return moved
 
     def _apply(self, got: Collected, waiting: Mapping[UUID, Task], policy: Policy) -> int | None:
@@ -136,7 +136,7 @@ class Collector:
         """
         batched = self.parking.batched
         asked = [(Question(task=waiting[task], policy=policy), again) for task, again in unsure.items()]
-        refused = self.parking.send(batched.again(asked), [*(waiting[task] for task in unsure), *like])
+        refused = self.parking.send(batched.outbox.again(asked), [*(waiting[task] for task in unsure), *like])
         if refused is None:
             return True
         if refused.fault == PENDING:
@@ -145,7 +145,7 @@ class Collector:
         moves = []
         for task in refused.tasks:
             again = unsure.get(task.id)
-            verdict = Redo(without.failure) if again is None else batched.without_strong(again, without)
+            verdict = Redo(without.failure) if again is None else batched.verdicts.without_strong(again, without)
             moves.append(self.follows(task, verdict, policy))
         self.parking.write(moves)
         return True

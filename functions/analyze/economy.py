@@ -14,7 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from common.analysis.cache.cacheable import may_share
-from common.analysis.cache.key import normalised, shape, speaks_of_time
+from common.analysis.cache.key import normalised, shape
+from common.analysis.cache.time_words import speaks_of_time
 from common.claim_loop import Turn
 from common.core.after_analysis import after_batch, after_failure, batch_room
 from common.core.errors import Unavailable
@@ -155,14 +156,15 @@ class Economy:
         for question in questions:
             like.setdefault(_alike(question) if remembers else question.task.id, []).append(question)
         firsts = {group[0].task.id: group for group in like.values()}
-        left = means.parking.batched.outgoing([group[0] for group in like.values()])
+        left = means.parking.batched.outbox.first([group[0] for group in like.values()])
         while left:
             outgoing = left.pop(0)
-            tasks = [q.task for first, group in firsts.items() if first in outgoing.tasks for q in group]
+            asked = outgoing.tasks
+            tasks = [q.task for first, group in firsts.items() if first in asked for q in group]
             refused = means.parking.send(outgoing, tasks)
             if refused is None:
                 continue
-            if refused.fault.code == "over_budget" and len(outgoing.calls) > 1:
+            if refused.fault.code == "over_budget" and len(outgoing.first) > 1:
                 left[:0] = outgoing.halves()  # what is left of the month may hold some of it
             else:
                 means.parking.write(later(task, refused.fault.as_not_answered()) for task in refused.tasks)

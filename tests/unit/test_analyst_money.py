@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from common.core.lifecycle import Detail, move
 from common.core.task import Failure, State
-from tests.unit.analyst import FREE, Bench, Script
+from common.ports import BudgetView
+from tests.unit.analyst import FREE, LINGER, Bench, Script
 
 
 def test_near_the_limit_the_unimportant_waits_by_name() -> None:
@@ -73,3 +75,26 @@ def test_near_the_limit_packs_wait_to_be_fuller_until_there_is_money_again() -> 
     assert [bench.turn() for _ in range(10)] == [0] * 9 + [1]
     bench.text("d")
     assert bench.turn() == 1
+
+
+def test_money_is_looked_at_once_a_claim() -> None:
+    """However many packs it has; and less than one call may cost is nothing."""
+    bench = Bench(pack_tasks=2)
+    looked: list[object] = []
+    month = bench.ground.budget.month
+
+    def counted(workspace: UUID) -> BudgetView:
+        looked.append(workspace)
+        return month(workspace)
+
+    bench.ground.budget.month = counted  # type: ignore[method-assign]  # the one read that is counted
+    for n in range(8):
+        bench.text(f"{n}")
+    bench.ground.elapse(LINGER)
+    bench.analyst._begun(8)
+    assert looked == [bench.ground.home]
+    poor = Bench(one_call=lambda: month(bench.ground.home).cap + 1)
+    task = poor.text("a")
+    poor.turn()
+    assert poor.script.asked == []
+    assert poor.task(task).waiting_for == "budget"

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 from hypothesis import given, strategies as st
 
-from common.analysis.cache.key import Basis, catalogue_hash, key_of, normalised, shape, speaks_of_time
+from common.analysis.cache.key import Basis, catalogue_hash, key_of, normalised, shape
+from common.analysis.cache.time_words import speaks_of_time
 from common.core.policy import Function, Host, Policy
 from common.core.task import Json, Origin, Request, State, Task
 from common.ports import Question

@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+from common.analysis.cache.time_words import speaks_of_time
 from common.analysis.packs.question import local_time
 from common.analysis.short_texts import remembered
 from common.core.policy import Policy
@@ -31,30 +32,6 @@ _VERBATIM: Final = re.compile("[\"'`{}\\[\\]<>\u2018-\u201f\u00ab\u00bb\u300a-\u
 _LINE_END: Final = re.compile("\r\n?")
 _BLANKS: Final = re.compile("[ \t]+")
 _AROUND_LINE_END: Final = re.compile(" ?\n ?")
-
-# What makes a text mean something else tomorrow. A word too many only costs a hit.
-_TIME_WORDS: Final = frozenset(
-    {
-        "now", "current", "currently", "today", "tonight", "tomorrow", "yesterday", "morning", "mornings", "noon",
-        "afternoon", "afternoons", "evening", "evenings", "midnight", "night", "nights", "monday", "tuesday",
-        "wednesday", "thursday", "friday", "saturday", "sunday", "mondays", "tuesdays", "wednesdays", "thursdays",
-        "fridays", "saturdays", "sundays", "weekday", "weekdays", "weekend", "weekends", "january", "february",
-        "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "ago",
-        "since", "until", "before", "after", "later", "latest", "recent", "recently", "soon", "overdue", "expire",
-        "expired", "clock", "am", "pm",
-    }
-)  # fmt: skip
-_POINTING: Final = frozenset({"this", "next", "last", "past", "coming", "previous", "every", "each"})
-_SPANS: Final = frozenset(
-    {"hour", "day", "week", "month", "quarter", "year", "time", "hours", "days", "weeks", "months"}
-)
-_WORD: Final = re.compile("[a-z]+")
-_CLOCK: Final = re.compile(r"(?<![\d.:])\d{1,2}:\d\d(?![\d:])|\d ?[ap]\.?m\b")
-_KOREAN_TIME: Final = re.compile(
-    "오늘|내일|모레|글피|어제|그제|그저께|지금|현재|방금|아까|이번|다음|지난|저번|작년|올해|내년|요일|주말|평일|매일|매주"
-    "|매달|아침|점심|저녁|오전|오후|새벽|정오|자정|밤|낮|[시분초일주달월년] ?(?:전|후|뒤|안|까지|부터)"
-    "|최근|이후|이전|기한|마감"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +58,6 @@ def normalised(text: str) -> str:
     if _VERBATIM.search(text):
         return text
     return _AROUND_LINE_END.sub("\n", _BLANKS.sub(" ", text))
-
-
-@remembered
-def speaks_of_time(text: str) -> bool:
-    """Whether it may mean something else at another time."""
-    folded = text.casefold()
-    words = set(_WORD.findall(folded))
-    if not _TIME_WORDS.isdisjoint(words) or _CLOCK.search(folded):
-        return True
-    if not _POINTING.isdisjoint(words) and not _SPANS.isdisjoint(words):
-        return True
-    return not text.isascii() and _KOREAN_TIME.search(text) is not None
 
 
 def key_of(question: Question, basis: Basis, now: datetime) -> str:
