@@ -24,6 +24,7 @@ from common.core.errors import (
 )
 from common.core.task import Lang
 from common.i18n import t
+from common.i18n.details import said
 
 PROBLEM: Final = "application/problem+json"
 
@@ -39,13 +40,16 @@ def reader_lang(request: Request) -> Lang:
 
 def problem(request: Request, exc: Exception) -> JSONResponse:
     """The one place where an error becomes HTTP (RFC 9457). Strangers are never quoted (I11)."""
-    known = _known(exc)
+    known, lang = _known(exc), reader_lang(request)
     body = api.Problem(
         type=f"/problems/{known.code}",
-        title=t(f"problem.{known.code}", reader_lang(request)),
+        title=t(f"problem.{known.code}", lang),
         status=known.status,
-        detail=str(known),
-        errors=[api.ProblemError(pointer=e.pointer, detail=e.detail, hint=e.hint) for e in known.errors]
+        detail=detail_of(known, lang),
+        errors=[
+            api.ProblemError(pointer=e.pointer, detail=said(e.detail, lang), hint=said(e.hint, lang))
+            for e in known.errors
+        ]
         if isinstance(known, Invalid)
         else None,
         state=known.state if isinstance(known, Conflict) else None,
@@ -57,6 +61,12 @@ def problem(request: Request, exc: Exception) -> JSONResponse:
     if isinstance(exc, HTTPException):
         headers |= exc.headers or {}  # a 405 says what is allowed
     return JSONResponse(body.model_dump(mode="json", exclude_none=True), known.status, headers, media_type=PROBLEM)
+
+
+def detail_of(exc: AppError, lang: Lang) -> str:
+    """What an error says besides its title; the title again where it says nothing."""
+    text = str(exc)
+    return t(f"problem.{exc.code}", lang) if text == exc.title and lang != "en" else said(text, lang)
 
 
 class Stranger(AppError):

@@ -11,6 +11,7 @@ from common import api
 from common.auth import reaches
 from common.core.task import TERMINAL, Json, Lang, Plan, Reason, State, Step
 from common.i18n import t
+from common.i18n.details import said
 from common.ports import Approval, EventRecord, NewTask, Principal, Role, TaskRecord
 
 MASKED: Final = "•••"
@@ -37,7 +38,10 @@ def task_view(record: TaskRecord, role: Role, lang: Lang) -> api.Task:
         attempts=task.attempts,
         result=record.result if full else None,
         error=api.ErrorView(
-            code=failure.code, step=failure.step, status=failure.status, detail=failure.detail if full else None
+            code=failure.code,
+            step=failure.step,
+            status=failure.status,
+            detail=said(failure.detail, lang) if full and failure.detail else None,
         )
         if failure
         else None,

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from fastapi.responses import JSONResponse
 from mangum import Mangum
+from starlette.exceptions import HTTPException
 
 from common.web import Wired, make_app
 
-from . import admin, cache, costs, live, pages, tasks
+from . import admin, cache, costs, live, site, tasks
 from .openapi import document
 from .session import base_of
 
@@ -48,5 +49,6 @@ ENDPOINTS: Final[dict[str, Callable[..., Any]]] = {
     "openapi": openapi,
 }
 
-app = make_app("dashboard", ENDPOINTS, live.Live, pages=pages.router)
+app = make_app("dashboard", ENDPOINTS, live.Live, pages=site.router)
+app.add_exception_handler(HTTPException, site.nothing_here)
 handler = Mangum(app)

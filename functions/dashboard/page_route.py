@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends
@@ -14,12 +14,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from common.core.errors import AppError, NotFound, Unauthenticated
-from common.problems import Stranger
+from common.i18n import t
+from common.problems import Stranger, detail_of
 from common.telemetry import log_stranger
 from common.wiring import Container
 
+from .lines import waiting
 from .rendering import render
-from .session import Reader, base_of, check_host, check_origin, csrf_of, session_cookie
+from .session import Reader, base_of, check_host, check_origin, csrf_of, page_lang, session_cookie
+from .unsent import NotDone
+
+RENEWED: Final = 5  # seconds after which a page that had no database looks again
 
 
 class PageRoute(APIRoute):
@@ -37,19 +42,27 @@ class PageRoute(APIRoute):
                     check_origin(request, wired.settings)
                 response: Response = await original(request)
                 return response
-            except Unauthenticated as exc:
-                if request.method == "GET":
-                    return _to_sign_in(request, wired)
-                return await run_in_threadpool(_error_page, request, wired, exc)
+            except NotDone as exc:
+                return await self.not_done(request, wired, exc)
             except AppError as exc:
-                return await run_in_threadpool(_error_page, request, wired, exc)
+                return await self.refused(request, wired, exc)
             except RequestValidationError:
-                return await run_in_threadpool(_error_page, request, wired, NotFound())
+                return await self.refused(request, wired, NotFound())
             except Exception as exc:  # noqa: BLE001 - a person gets a page whatever happened; the log has the cause
                 log_stranger(self.path, exc)
-                return await run_in_threadpool(_error_page, request, wired, Stranger("the log has the cause"))
+                return await self.refused(request, wired, Stranger("the log has the cause"))
 
         return handler
+
+    async def refused(self, request: Request, wired: Container, exc: AppError) -> Response:
+        """What a person gets who was refused: a page that says why, or the sign-in."""
+        if isinstance(exc, Unauthenticated) and request.method == "GET":
+            return _to_sign_in(request, wired)
+        return await run_in_threadpool(error_page, request, wired, exc)
+
+    async def not_done(self, request: Request, wired: Container, exc: NotDone) -> Response:  # noqa: ARG002 - a form's
+        """What a person gets whose form was not carried out: only forms raise it."""
+        raise exc
 
 
 def _to_sign_in(request: Request, wired: Container) -> Response:
@@ -58,10 +71,29 @@ def _to_sign_in(request: Request, wired: Container) -> Response:
     return RedirectResponse(target if here == "/" else f"{target}?next={quote(here, safe='')}", 303)
 
 
-def _error_page(request: Request, wired: Container, exc: AppError) -> Response:
-    response = render(request, wired, "error.html", None, exc.status, code=exc.code, detail=str(exc), title=exc.title)
+def error_page(request: Request, wired: Container, exc: AppError) -> Response:
+    """What went wrong, in the reader's words. One that may pass by itself looks again, unless it is a form."""
+    lang = page_lang(request)
+    # The head of a page that is refused is as on every page; where the database does not answer there is none.
+    reader = getattr(request.state, "reader", None) if exc.status < 500 else None  # noqa: PLR2004 - HTTP's own line
+    renews = request.method == "GET" and exc.retry_after is not None
+    title = t(f"problem.{exc.code}", lang)
+    detail = detail_of(exc, lang)
+    response = render(
+        request,
+        wired,
+        "error.html",
+        reader,
+        exc.status,
+        code=exc.code,
+        detail="" if detail == title else detail,
+        renews=RENEWED if renews else None,
+        inbox=waiting(wired.reads.counts(reader.who.workspace)) if reader else 0,
+    )
     if exc.retry_after:
         response.headers["Retry-After"] = str(exc.retry_after)
+    if renews:
+        response.headers["Refresh"] = str(RENEWED)
     return response
 
 
@@ -80,6 +112,7 @@ def session_reader(request: Request, wired: Container) -> Reader:
 
 def _session_reader(request: Request) -> Reader:
     reader = session_reader(request, cast("Container", request.app.state.container))
+    request.state.reader = reader
     request.state.principal = reader.who  # what `Who` and `TaskRef` of common.web read; so a reader is asked for first
     return reader
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -18,7 +17,7 @@ from common.ports import Approval, Principal, TaskRecord
 from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 
-from . import admin, cost_page, forms, setting_forms, sign_in, task_lists, tasks
+from . import admin, setting_forms, tasks
 from .lines import steps_of, title_of, waiting
 from .live import READY, Feed, Serving
 from .openapi import document
@@ -27,10 +26,6 @@ from .rendering import FOREVER, STATIC, render
 from .session import Reader, base_of, page_lang
 
 router = new_router()
-router.routes.extend(sign_in.router.routes)
-router.routes.extend(task_lists.router.routes)
-router.routes.extend(forms.router.routes)
-router.routes.extend(cost_page.router.routes)
 
 STATIC_FILES: Final = frozenset({"app.css", "app.js", "icon.svg"})
 
@@ -144,19 +139,6 @@ def people_page(request: Request, wired: Wired, reader: Reader, once: dict[str, 
         once=once,
         inbox=waiting(wired.reads.counts(reader.who.workspace)),
     )
-
-
-@router.post("/people/{id}/{what}")
-async def shown_once(request: Request, wired: Wired, forward: forms.Forwarding, id: str, what: str) -> Response:
-    """A sign-in code, or a token for programs: shown once, on this page and nowhere else."""
-    await forward.form()
-    route = {"code": "sign_in_code", "token": "add_token"}.get(what)
-    if route is None:
-        raise NotFound("no such form")
-    answer = await forward.send(route, {"person": id})
-    if not answer.good:
-        return forward.back("/people", answer, "")
-    return await run_in_threadpool(people_page, request, wired, forward.reader, answer.body)
 
 
 @router.get("/recipes")

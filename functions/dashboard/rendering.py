@@ -24,6 +24,7 @@ from common.i18n.money import dollars
 from common.wiring import Container
 
 from .session import FLASH_COOKIE, LANG_COOKIE, YEAR_SECONDS, Reader, base_of, is_secure, page_lang, take_flash
+from .unsent import Again
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -74,7 +75,9 @@ def render(
     """A page, with its headers. `values`: what the template names besides the words below."""
     lang = page_lang(request)
     shown = Shown(lang, zone_of(wired, reader))
-    flash = take_flash(request.cookies, wired.settings)
+    again: Again | None = getattr(request.state, "again", None)
+    left = take_flash(request.cookies, wired.settings)
+    here = again.path if again and reader else request.url.path
     pause = wired.workspace.policy(reader.who.workspace).pause if reader else None
     budget = standing(wired.budget.month(reader.who.workspace), wired.quote.one_call()) if reader else None
     body = (
@@ -87,16 +90,17 @@ def render(
             t=partial(_t, lang),
             shown=shown,
             reader=reader,
-            path=request.url.path,
-            other_lang_url=_other_lang_url(request, lang, base_of(wired.settings)),
-            flash=flash,
+            path=here,
+            other_lang_url=_other_lang_url(request, lang, base_of(wired.settings), here),
+            flash=again.flash if again else left,
+            unsent=again.unsent if again else None,
             pause=pause,
             budget=budget,
             **values,
         )
     )
     response = HTMLResponse(body, status, HEADERS)
-    if flash is not None:
+    if left is not None:
         response.delete_cookie(FLASH_COOKIE, path="/", secure=is_secure(wired.settings), httponly=True, samesite="lax")
     if request.query_params.get("lang") == lang:
         response.set_cookie(
@@ -109,11 +113,11 @@ def _t(lang: Lang, key: str, /, **values: object) -> str:
     return t(key, lang, **values)
 
 
-def _other_lang_url(request: Request, lang: Lang, base: str) -> str:
-    """This page in the other language; of what a form showed, the front page."""
+def _other_lang_url(request: Request, lang: Lang, base: str, here: str) -> str:
+    """This page in the other language; of what a form showed, the page where it stands, or the front page."""
     other = "ko" if lang == "en" else "en"
     if request.method != "GET":
-        return f"{base}/?lang={other}"
+        return f"{base}{here if here != request.url.path else '/'}?lang={other}"
     return f"{base}{quote(request.url.path)}?{request.url.include_query_params(lang=other).query}"
 
 

@@ -141,10 +141,14 @@ def csrf_of(settings: Settings, secret: str) -> str:
     return hmac.new(signing_key(settings), f"csrf:{secret}".encode(), hashlib.sha256).hexdigest()
 
 
+class StaleForm(Forbidden):
+    """A form of another session of the same browser: who pressed it has signed in again since."""
+
+
 def check_csrf(reader: Reader, given: object) -> None:
-    """Refuse a form that does not carry this session's token."""
+    """StaleForm unless it carries this session's token."""
     if not isinstance(given, str) or not hmac.compare_digest(reader.csrf.encode(), given.encode(errors="replace")):
-        raise Forbidden(STALE_FORM)
+        raise StaleForm(STALE_FORM)
 
 
 # --- language and messages --------------------------------------------------------------------------------------------

@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from common.core.errors import Unauthenticated
+from common.i18n import t
 from common.web import Wired
 
 from .codes import SignInLimits, redeem
+from .form_route import shown_again, sign_in_page
 from .page_route import Reading, new_router
 from .rendering import render
-from .session import base_of, check_csrf, clear_session, set_session
+from .session import Flash, Reader, base_of, check_csrf, clear_session, csrf_of, page_lang, set_session
+from .unsent import Again, Unsent
 
 router = new_router()
 
@@ -22,7 +25,7 @@ router = new_router()
 @router.get("/sign-in")
 def sign_in(request: Request, wired: Wired, next: str = "") -> Response:
     """A form for the code."""
-    return render(request, wired, "sign_in.html", code="", next=_inside(next), wrong=False)
+    return sign_in_page(request, wired, following=_inside(next))
 
 
 @router.post("/sign-in")
@@ -31,9 +34,10 @@ def sign_in_with(
     wired: Wired,
     code: Annotated[str, Form(max_length=64)] = "",
     next: Annotated[str, Form(max_length=2000)] = "",
+    unsent: Annotated[str, Form()] = "",
 ) -> Response:
-    """Redeem the code of the form."""
-    return _redeem(request, wired, code, _inside(next))
+    """Redeem the code of the form; `unsent`: another form that was pressed when the session had ended."""
+    return _redeem(request, wired, code, _inside(next), Unsent.unpacked(unsent))
 
 
 @router.get("/in/{code}")
@@ -59,16 +63,21 @@ def sign_out(wired: Wired, reader: Reading, csrf: Annotated[str, Form()] = "") -
     return response
 
 
-def _redeem(request: Request, wired: Wired, code: str, target: str) -> Response:
+def _redeem(request: Request, wired: Wired, code: str, target: str, unsent: Unsent | None = None) -> Response:
     limits = cast("SignInLimits", request.app.state.function.sign_ins)
     address = _address(request)
     limits.count(address)
     redeemed = redeem(wired.people, code)
     if redeemed is None:
-        return render(request, wired, "sign_in.html", status=Unauthenticated.status, code="", next=target, wrong=True)
+        request.state.again = Again(unsent, None) if unsent else None
+        return sign_in_page(request, wired, Unauthenticated.status, following=target, wrong=True)
     limits.forgive(address)
-    response = RedirectResponse(base_of(wired.settings) + target, 303)
-    set_session(response, wired.settings, redeemed[1])
+    who, secret = redeemed
+    response: Response = RedirectResponse(base_of(wired.settings) + target, 303)
+    if unsent:
+        again = Again(unsent, Flash("good", t("page.unsent.signed_in", page_lang(request))))
+        response = shown_again(request, wired, Reader(who, secret, csrf_of(wired.settings, secret)), again)
+    set_session(response, wired.settings, secret)
     return response
 
 

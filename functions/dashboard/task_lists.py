@@ -1,4 +1,4 @@
-"""The list with its filters in the address, the box to submit from, and the inbox."""
+"""The list with its filters in the address, and the inbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import Query
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +16,7 @@ from common.core.task import RISKS, TERMINAL, Risk, State
 from common.ports import TaskFilter, TaskRecord
 from common.web import Wired
 
-from . import forms, tasks
+from . import tasks
 from .lines import lines_of, waiting
 from .page_route import Reading, new_router
 from .rendering import render
@@ -128,21 +127,6 @@ def _tabs(request: Request, query: ListQuery, counts: dict[State, int]) -> list[
         count = sum(counts.get(s, 0) for s in live) if live else None
         tabs.append(Tab(name, url, count, set(states) == set(query.state)))
     return tabs
-
-
-@router.post("/preview")
-async def preview_page(request: Request, wired: Wired, forward: forms.Forwarding) -> Response:
-    """What would be done with the box's text; nothing is stored."""
-    body = forms.request_of(await forward.form(), forward)
-    answer = await forward.send("preview", body)
-    if not answer.good:
-        return forward.back("/", answer, "")
-    preview = api.Preview.model_validate(answer.body)
-
-    def page() -> Response:
-        return list_page(request, wired, forward.reader, ListQuery(), draft=str(body["text"]), preview=preview)
-
-    return await run_in_threadpool(page)
 
 
 @router.get("/inbox")

@@ -13,8 +13,8 @@ from common import api
 from common.ports import Bill, CallRequest, Saved, Usage
 from functions.dashboard.cost_chart import HEIGHT, WIDTH, day_chart, gauge, lever_bars
 from functions.dashboard.cost_page import _next
+from tests.unit.browsing import browser
 from tests.unit.desk import Desk, desk
-from tests.unit.test_dashboard_pages import browser
 
 DOLLAR = 1_000_000_000
 

@@ -46,7 +46,10 @@
   function merge(page) {
     for (const region of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(region.id);
-      if (fresh && !busy(region) && fresh.innerHTML !== region.innerHTML) adopt(region, fresh);
+      if (!fresh || busy(region) || fresh.innerHTML === region.innerHTML) continue;
+      adopt(region, fresh);
+      // "Approved" was said of the state before: beside what came of it, it would contradict.
+      if (region.id === "head") document.querySelector(".flash.good")?.remove();
     }
     freshenTimes();
   }
@@ -109,6 +112,54 @@
     }
   }
 
+  // --- what was not sent: a form that was refused is here again, and so is what was typed into it ---
+
+  const unsent = document.getElementById("unsent");
+
+  function formOf(action) {
+    const actions = (form) => [form, ...form.querySelectorAll("[formaction]")].map((at) => at.getAttribute("formaction") ?? at.getAttribute("action"));
+    return [...document.forms].find((form) => actions(form).includes(action));
+  }
+
+  function putBack() {
+    const form = formOf(unsent.dataset.action);
+    const fields = [...unsent.querySelectorAll("[data-field]")].map((kept) => [kept, form?.elements.namedItem(kept.dataset.field)]);
+    for (const [kept, field] of fields) {
+      if (!(field instanceof HTMLElement)) continue;
+      field.value = kept.value;
+      for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    }
+    // What has a place of its own is not shown twice.
+    unsent.hidden = fields.every(([, field]) => field instanceof HTMLElement);
+    if (unsent.hidden) fields[0]?.[1].focus();
+  }
+
+  if (root.dataset.here) history.replaceState(null, "", root.dataset.here); // to load it anew sends nothing again
+  if (unsent) putBack();
+
+  async function reachable() {
+    try {
+      return (await fetch(`${base}/static/icon.svg`, { method: "GET", cache: "no-store", signal: AbortSignal.timeout(3000) })).status < 500;
+    } catch {
+      return false;
+    }
+  }
+
+  // A page that has lost its server asks first: what is typed would be gone with the page.
+  async function sendIfReachable(form, button) {
+    if (await reachable()) {
+      form.dataset.reached = "yes";
+      return form.requestSubmit(button);
+    }
+    show(false);
+    const says = document.getElementById("offline");
+    says.textContent = says.dataset.says;
+    says.className = "flash bad";
+    says.setAttribute("role", "alert");
+    document.getElementById("main").prepend(says);
+    says.scrollIntoView({ block: "center" });
+  }
+
   freshenTimes();
   setInterval(freshenTimes, AGO_MS);
   if (watched && lamp) {
@@ -130,11 +181,19 @@
   });
   document.addEventListener("submit", (submit) => {
     // One press is one decision, however often the button is pressed.
-    if (submit.target.method !== "post") return;
-    if (submit.target.dataset.sent) submit.preventDefault();
-    submit.target.dataset.sent = "yes";
+    const form = submit.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) return submit.preventDefault();
+    if (lamp && !lamp.classList.contains("on") && !form.dataset.reached) {
+      submit.preventDefault();
+      return void sendIfReachable(form, submit.submitter);
+    }
+    form.dataset.sent = "yes";
   });
   window.addEventListener("pageshow", () => {
-    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+    for (const form of document.forms) {
+      delete form.dataset.sent;
+      delete form.dataset.reached;
+    }
   });
 })();
