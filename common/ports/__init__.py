@@ -6,7 +6,7 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
-from common.ports.batches import ANSWER_IN, SEND_WITHIN, Asked, Batch, Batches, Member, NotOpened, custom_id
+from common.ports.batches import ANSWER_IN, SEND_WITHIN, Asked, Batch, Batches, Checked, Member, NotOpened, custom_id
 from common.ports.budget import (
     Bill,
     Budget,
@@ -63,6 +63,7 @@ __all__ = [
     "CallReason",
     "CallRequest",
     "CallSum",
+    "Checked",
     "Clock",
     "Costs",
     "Decided",

@@ -14,7 +14,7 @@ from typing import Protocol
 from uuid import UUID
 
 from common.core.task import Risk, Task
-from common.ports.budget import CallRequest, NotReserved
+from common.ports.budget import Bill, CallRequest, NotReserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,22 @@ class Member:
     cost: int = 0  # nanodollars of earlier readings
 
 
-Asked = tuple[Member, ...]  # the tasks of one request, in the order in which it names them
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of a batch: its tasks, in the order in which it names them."""
+
+    members: tuple[Member, ...]
+    most: int  # nanodollars: its worst case, within what the batch has reserved
+    check: bool = False  # it asks again about tasks of another request, as a sample (I12)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks of a batch cost, of which tasks they asked again, and how many readings differed (I12)."""
+
+    bill: Bill
+    tasks: tuple[UUID, ...]  # as often as each was read
+    different: int
 
 
 class NotOpened(StrEnum):
@@ -103,6 +118,12 @@ class Batches(Protocol):
             after: how long ago it must have been opened, by the database's clock.
 
         False, and nothing written: it is not open any more, has another id, is ours, or is too young.
+        """
+
+    def checked(self, batch: UUID, checked: Checked) -> bool:
+        """Book what its checks cost out of what is reserved for it (I7), in a row of the ledger for the reason `check`.
+
+        Once, before it is settled itself. False, and nothing written: that was done, or it is not open any more.
         """
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.analysis.batches.batched import Batched, Outgoing
+from common.analysis.batches.batched import Batched
+from common.analysis.batches.outgoing import Outgoing
 from common.analysis.call import Fault
 from common.core.after_analysis import after_batch, after_failure, batch_room, parked
 from common.core.lifecycle import Transition
@@ -43,16 +44,20 @@ class Parking:
     def send(self, outgoing: Outgoing, tasks: Sequence[Task]) -> NotSent | None:
         """Send a batch for tasks that are under our lease, or parked on another. None: they wait for it now.
 
-        `tasks` may hold more than it asks about: those wait for what others are answered.
+        `tasks` may hold more than it asks about: those wait for what others are answered. What there is no money left
+        to check is read all the same.
         """
-        door = self.batched.door
-        made = door.open(outgoing.calls, outgoing.asked)
+        door, requests = self.batched.door, outgoing.requests
+        made = door.open(requests)
+        if isinstance(made, Fault) and made.code == "over_budget" and outgoing.first != requests:
+            requests = outgoing.first
+            made = door.open(requests)
         if isinstance(made, Fault):
             return NotSent(made, tasks)
         if not self.write(parked(task, made, ACTOR) for task in tasks):
             door.give_up(made)
             return None
-        fault = door.send(made, outgoing.calls)
+        fault = door.send(made, requests)
         return None if fault is None else NotSent(fault, self.batches.parked(made))
 
     def write(self, moves: Iterable[Transition]) -> int:

@@ -41,16 +41,15 @@ def request(ground: Ground, amount: int = CENT, tasks: tuple[UUID, ...] = ()) ->
 
 def opened(ground: Ground, *asked: Asked, key: str = KEY, amount: int = CENT) -> UUID:
     """A batch on record."""
-    made = ground.batches.open(request(ground, amount, tuple(m.task for a in asked for m in a)), key, asked)
+    made = ground.batches.open(request(ground, amount, tuple(m.task for a in asked for m in a.members)), key, asked)
     assert isinstance(made, UUID), made
     return made
 
 
-def asking(*tasks: UUID) -> Asked:
+def asking(*tasks: UUID, most: int = CENT) -> Asked:
     """One request."""
-    return tuple(
-        Member(task, f"n{number}", Risk.MEDIUM if number else None, number) for number, task in enumerate(tasks)
-    )
+    members = (Member(task, f"n{number}", Risk.MEDIUM if number else None, number) for number, task in enumerate(tasks))
+    return Asked(tuple(members), most)
 
 
 def only(found: list[Batch]) -> Batch:

@@ -202,10 +202,11 @@ def test_a_request_that_is_answered_twice_is_not_believed(floor: Floor) -> None:
     second = {"custom_id": batch.custom_ids[1], "result": {"type": "succeeded", "message": message(
         answer_of(batch.requests[1]["params"], plainly))}}  # fmt: skip
     batch.results = [first, second, first]
-    reserved = floor.money()[1]
+    floor.elapse(6 * MINUTE)
+    [on_record] = floor.ground.batches.due(10)
     floor.later()
     assert floor.states(tasks) == [State.RECEIVED] * 10 + [State.QUEUED] * 2
-    assert floor.money() == (reserved // 2 + TWELVE // 2, 0)
+    assert floor.money() == (on_record.asked[0].most + TWELVE // 2, 0)
 
 
 # --- who dies, and what is lost on the way --------------------------------------------------------------------------

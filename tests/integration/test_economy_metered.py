@@ -60,7 +60,8 @@ class Shop:
 def shop(ground: Ground, **settings: Any) -> Iterator[Shop]:  # noqa: ANN401 - any setting
     """As `common.wiring` does it."""
     with Metered() as fake:
-        chosen = Settings(anthropic_api_key=SecretStr(KEY), anthropic_base_url=fake.url, **settings)
+        named = {"anthropic_api_key": SecretStr(KEY), "anthropic_base_url": fake.url, "pack_checks": 0, **settings}
+        chosen = Settings(**named)
         made = batched(chosen, ground.budget, ground.batches, Catalogue.shipped())
         assert made is not None
         parking = Parking(queue=ground.queue, batches=ground.batches, batched=made, notifier=Told())

@@ -124,7 +124,7 @@ def _all_in_one(questions: Sequence[Question], _most: int) -> list[tuple[int, ..
 
 def _mixed_calls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(asking, "packs_of", _all_in_one)
-    patch.setattr("common.analysis.batches.batched.packs_of", _all_in_one)
+    patch.setattr("common.analysis.batches.outgoing.packs_of", _all_in_one)
     patch.setattr(analysis, "together", list)
 
 
@@ -168,7 +168,7 @@ def _lower_of_two(patch: pytest.MonkeyPatch) -> None:
         return replace(said, risk=strong.risk) if isinstance(said, Answer) and isinstance(strong, Answer) else said
 
     patch.setattr(cascade, "joined", joined)
-    patch.setattr("common.analysis.batches.batched.joined", joined)
+    patch.setattr("common.analysis.batches.verdicts.joined", joined)
 
 
 # --- money and batches ------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from common.ports import (
     BudgetTold,
     BudgetView,
     CallRequest,
+    Checked,
     Flight,
     Learned,
     NotOpened,
@@ -134,6 +135,10 @@ class WatchedBatches(_Watched):
     def give_up(self, batch: UUID, seen: str | None, *, billed: bool, after: timedelta = timedelta(0)) -> bool:
         """See Batches."""
         return self._done(lambda: self.inner.give_up(batch, seen, billed=billed, after=after))
+
+    def checked(self, batch: UUID, checked: Checked) -> bool:
+        """See Batches."""
+        return self._done(lambda: self.inner.checked(batch, checked))
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""

@@ -229,7 +229,8 @@ def test_one_batch_that_cannot_be_read_holds_up_no_other() -> None:
         floor.side.end(batch)
     store = floor.ground.queue.store  # type: ignore[attr-defined]  # memory's own
     broken = store.batches[floor.now(first[0].id).batch]
-    broken.asked = ((dataclasses.replace(broken.asked[0][0], task=UUID(int=1)),),)
+    stranger = dataclasses.replace(broken.asked[0].members[0], task=UUID(int=1))
+    broken.asked = (dataclasses.replace(broken.asked[0], members=(stranger,)),)
     floor.later()
     assert floor.states(first) == [State.ANALYZING]
     assert floor.states(second) == [State.QUEUED]

@@ -12,7 +12,7 @@ from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.rows import BatchEntry
 from common.adapters.memory.store import MemoryStore
 from common.core.task import Task
-from common.ports import ANSWER_IN, SEND_WITHIN, Asked, Batch, CallRequest, NotOpened, NotReserved
+from common.ports import ANSWER_IN, SEND_WITHIN, Asked, Batch, CallReason, CallRequest, Checked, NotOpened, NotReserved
 
 SELDOM: Final = timedelta(minutes=5)
 OFTEN: Final = timedelta(minutes=1)
@@ -88,6 +88,27 @@ class MemoryBatches:
                     row.next_check_at = now
             return True
 
+    def checked(self, batch: UUID, checked: Checked) -> bool:
+        """See Batches."""
+        with self.store.commit():
+            if batch not in self._open() or self.store.batches[batch].checked:
+                return False
+            call, cost = self.store.calls[batch], checked.bill.cost
+            left = max(1, call.reserved - cost)
+            made = replace(
+                call, id=self.store.new_id(), reserved=max(1, cost), state="settled", cost=cost, bill=checked.bill,
+                reason=CallReason.CHECK, tasks=len(checked.tasks), task_ids=tuple(dict.fromkeys(checked.tasks)),
+                disagreements=checked.different, request_id=self.store.batches[batch].provider_id,
+            )  # fmt: skip
+            for owner in (call.workspace, None):
+                month = self.store.budgets[owner, call.month]
+                month.reserved -= call.reserved - left
+                month.spent += cost
+            call.reserved = left
+            self.store.calls[made.id] = made
+            self.store.batches[batch].checked = True
+            return True
+
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""
         with self.store.commit() as now:
@@ -95,8 +116,8 @@ class MemoryBatches:
                 return False
             call = self.store.calls[of]
             made = replace(
-                call, id=self.store.new_id(), reserved=1, state="reserved", cost=0, bill=None, reason="orphan", tasks=0,
-                task_ids=(),
+                call, id=self.store.new_id(), reserved=1, state="reserved", cost=0, bill=None,
+                reason=CallReason.ORPHAN, tasks=0, task_ids=(),
             )  # fmt: skip
             self.store.calls[made.id] = made
             for owner in (call.workspace, None):

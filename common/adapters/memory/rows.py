@@ -234,3 +234,4 @@ class BatchEntry:
     provider_id: str | None = None
     certain: bool = False
     not_ours: tuple[str, ...] = ()
+    checked: bool = False

@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 
 from common.adapters.postgres.budget import ENDED, WouldPass, reserve_in
 from common.adapters.postgres.connection import Database, DataError, Session
-from common.adapters.postgres.documents import document
+from common.adapters.postgres.documents import document, uuids
 from common.adapters.postgres.rows import TASKS, joined, tasks_from
 from common.core.task import Task
-from common.ports import ANSWER_IN, SEND_WITHIN, Asked, Batch, CallRequest, NotOpened, NotReserved
+from common.ports import ANSWER_IN, SEND_WITHIN, Asked, Batch, CallRequest, Checked, NotOpened, NotReserved
 
 ONE_UNANSWERED: Final = "calls_one_unanswered"
 
@@ -68,6 +68,35 @@ NOT_MADE: Final = _closing("voided", "0", f"{AS_SEEN} AND NOT (requests ->> 'cer
 UNKNOWN_COST: Final = _closing(
     "assumed_billed", "(SELECT m.reserved FROM calls m WHERE m.id = (calls.requests ->> 'of')::uuid)", AS_SEEN
 )
+
+# Both rows are at least a nanodollar: what is on record is never nothing.
+CHECKED: Final = """
+WITH held AS MATERIALIZED (
+    SELECT id, reserved - greatest(1, reserved - $3::bigint) AS less FROM calls
+    WHERE id = $1::uuid AND state = 'reserved' AND NOT coalesce((requests ->> 'checked')::boolean, true)
+    FOR NO KEY UPDATE
+), rest AS MATERIALIZED (
+    UPDATE calls c SET reserved = c.reserved - h.less,
+        requests = (c.requests::jsonb || jsonb_build_object('checked', true))::json
+    FROM held h WHERE c.id = h.id RETURNING c.*, h.less
+), made AS (
+    INSERT INTO calls (workspace, month, purpose, model, prompt_version, reserved, state, cost, input_tokens,
+        output_tokens, cache_read_tokens, cache_write_tokens, baseline_cost, saved_pack, tasks, disagreements, reason,
+        created_at, deadline, request_id)
+    SELECT workspace, month, purpose, model, prompt_version, greatest(1, $3::bigint), 'settled', $3::bigint, $4::bigint,
+        $5::bigint, $6::bigint, $7::bigint, 0, $8::bigint, $9::int, $10::int, 'check', created_at, deadline,
+        provider_batch_id
+    FROM rest RETURNING id
+), linked AS (
+    INSERT INTO call_tasks (call_id, task_id) SELECT made.id, t.id FROM made, unnest($2::uuid[]) AS t(id)
+), months AS MATERIALIZED (
+    SELECT b.workspace, b.month, r.less FROM budgets b JOIN rest r ON r.month = b.month
+    WHERE b.workspace = r.workspace OR b.workspace IS NULL
+    ORDER BY b.workspace NULLS FIRST FOR NO KEY UPDATE OF b
+), booked AS (
+    UPDATE budgets b SET reserved = b.reserved - m.less, spent = b.spent + $3::bigint FROM months m
+    WHERE m.month = b.month AND m.workspace IS NOT DISTINCT FROM b.workspace
+) SELECT count(*) FROM made"""
 
 # The months in the order in which every call locks them (adapters/postgres/budget.py).
 ORPHAN: Final = """
@@ -129,8 +158,9 @@ class PostgresBatches:
 
     def open(self, call: CallRequest, key: str, asked: Sequence[Asked]) -> UUID | NotReserved | NotOpened:
         """See ports.Batches."""
-        members = [[asdict(member) for member in request] for request in asked]
-        requests = document({"asked": members, "certain": False, "not_ours": []})
+        requests = document(
+            {"asked": [asdict(one) for one in asked], "certain": False, "not_ours": [], "checked": False}
+        )
 
         def work(session: Session) -> UUID:
             made = reserve_in(session, call)
@@ -163,6 +193,14 @@ class PostgresBatches:
         statement = UNKNOWN_COST if billed else NOT_MADE
         [[closed]] = self._database.run(statement, str(batch), seen, str(after.total_seconds()))
         return bool(closed)
+
+    def checked(self, batch: UUID, checked: Checked) -> bool:
+        """See ports.Batches."""
+        bill, used = checked.bill, checked.bill.usage
+        tokens = (used.input, used.output, used.cache_read, used.cache_write)
+        numbers = map(str, (bill.cost, *tokens, bill.saved.pack, len(checked.tasks), checked.different))
+        [[made]] = self._database.run(CHECKED, str(batch), uuids([*dict.fromkeys(checked.tasks)]), *numbers)
+        return bool(made)
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See ports.Batches."""

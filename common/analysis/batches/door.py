@@ -14,24 +14,26 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batches.provider import BatchProvider, Listed, Result
+from common.analysis.batches.provider import BatchProvider, BatchRequest, Listed, Result
 from common.analysis.call import NO_MODEL, Billed, Call, Fault, Reply
 from common.analysis.money.door import bill_within, refused
 from common.analysis.money.prices import Prices, UnknownPriceError
-from common.analysis.money.savings import sum_of
+from common.analysis.money.savings import flat_bill, sum_of
 from common.ports import (
     Asked,
     Batch,
     Batches,
     Bill,
     Budget,
+    CallReason,
     CallRequest,
+    Checked,
     NotOpened,
     NotReserved,
     Usage,
     custom_id,
 )
-from common.telemetry import metrics, note
+from common.telemetry import count_checks, metrics, note
 
 # Results are kept for 29 days: an installation that slept over a weekend still books what it really cost.
 BOOKED_WITHIN: Final = timedelta(days=7)
@@ -87,21 +89,21 @@ class BatchDoor:
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    def open(self, calls: Sequence[Call], asked: Sequence[Asked]) -> UUID | Fault:
-        """Put a batch on record and reserve its worst case; nothing is sent.
+    def open(self, requests: Sequence[BatchRequest]) -> UUID | Fault:
+        """Put a batch on record and reserve its worst case, checks included; nothing is sent.
 
         Args:
-            calls: one or more, of one workspace, model, prompt and reason.
-            asked: of each call, its tasks.
+            requests: one or more, of one workspace, model and prompt, and but for checks one reason.
 
         Faults: `no_model`, `unknown_price`, `over_budget`; `batch_unanswered`: another one has to be answered first.
         """
         key = self._asked.key
         if key is None:
             return NO_MODEL
-        first = calls[0]
+        firsts = [request for request in requests if not request.check]
+        first, tasks = firsts[0].call, [member.task for request in firsts for member in request.members]
         try:
-            reserve = sum(self._prices.worst_case(call, batch=True) for call in calls)
+            asked = [Asked(r.members, self._prices.worst_case(r.call, batch=True), r.check) for r in requests]
         except UnknownPriceError:
             return Fault(code="unknown_price", billed=Billed.NO, detail=first.model[:100])
         request = CallRequest(
@@ -109,9 +111,9 @@ class BatchDoor:
             purpose=first.purpose,
             model=first.model,
             prompt_version=first.prompt_version,
-            reserve=reserve,
-            task_ids=tuple(member.task for members in asked for member in members),
-            tasks=sum(map(len, asked)),
+            reserve=sum(one.most for one in asked),
+            task_ids=tuple(tasks),
+            tasks=len(tasks),
             reason=first.reason,
             deadline=BOOKED_WITHIN,
         )
@@ -120,7 +122,7 @@ class BatchDoor:
             return refused(made)
         return PENDING if isinstance(made, NotOpened) else made
 
-    def send(self, batch: UUID, calls: Sequence[Call]) -> Fault | None:
+    def send(self, batch: UUID, requests: Sequence[BatchRequest]) -> Fault | None:
         """Send what is on record, once. A Fault: it certainly was not made, and what was reserved is given back.
 
         Without an answer it may have been made: `look` finds out.
@@ -129,7 +131,7 @@ class BatchDoor:
             # We stood still since it was opened, for so long that nobody would look for what comes of it.
             self.give_up(batch)
             return NOT_MADE
-        said = self._asked.create([(custom_id(batch, number), call) for number, call in enumerate(calls)])
+        said = self._asked.create([(custom_id(batch, number), one.call) for number, one in enumerate(requests)])
         if isinstance(said, str):
             if not self._batches.name(batch, said, certain=True):
                 # It took so long that somebody gave the row up: nobody waits for it, but it costs.
@@ -240,35 +242,43 @@ class BatchDoor:
 
     # --- booking ------------------------------------------------------------------------------------------------
 
-    def priced(self, batch: Batch, calls: Sequence[Call], ended: Ended) -> tuple[Bill, dict[int, Reply | Fault]]:
-        """What an ended batch costs, and its replies with their costs; nothing is booked.
+    def priced(self, batch: Batch, calls: Mapping[int, Call], ended: Ended) -> tuple[Bill, dict[int, Reply | Fault]]:
+        """What requests of an ended batch cost, and their replies with their costs; nothing is booked.
 
-        What was not answered is not billed. What nobody can read, or has no line, is taken for its share of the worst
-        case.
+        What was not answered is not billed. What nobody can read, or has no line, is taken for its worst case; beyond
+        that nothing is (I7).
         """
         bills: list[Bill] = []
         said: dict[int, Reply | Fault] = {}
-        for number, call in enumerate(calls):
-            found = ended.said.get(number)
+        for number, call in calls.items():
+            found, most = ended.said.get(number), batch.asked[number].most
             if isinstance(found, Reply):
-                most = self._prices.worst_case(call, batch=True)
                 bill = bill_within(self._prices, self._strong, call, found, most, batch=True)
                 found = replace(found, cost=bill.cost, call=batch.id)
             elif found is None or found.billed is Billed.MAYBE:
-                share = -(-batch.reserved // len(calls))
-                bill = Bill(usage=Usage(), cost=share, baseline=share)  # it saved nothing
+                bill = flat_bill(call, most)
             else:
                 bill = Bill(usage=Usage(), cost=0)
             bills.append(bill)
             said[number] = found or Fault(code="batch_missing", billed=Billed.MAYBE)
         return replace(sum_of(bills), latency=batch.age, request_id=batch.provider_id), said
 
-    def book(self, batch: Batch, bill: Bill) -> None:
-        """Settle it, once; the rest of what was reserved is given back."""
+    def book(self, batch: Batch, bill: Bill, checked: Checked | None = None) -> None:
+        """Settle it, once; the rest of what was reserved is given back. What its checks cost is a row of its own."""
+        if checked is not None and self._batches.checked(batch.id, checked):
+            self._tell(batch, checked)
         self._budget.settle(batch.id, bill)
         metrics().money.batch("booked")
         # Without its latency: hours are no answer's time.
         metrics().money.answered("analysis", batch.model, batch.reason, replace(bill, latency=None))
+
+    def _tell(self, batch: Batch, checked: Checked) -> None:
+        """Disagreement is alarmed, as among packs that are read at once (I12)."""
+        bill, tasks = replace(checked.bill, latency=None), len(checked.tasks)
+        metrics().money.answered("analysis", batch.model, CallReason.CHECK, bill)
+        count_checks(tasks, checked.different)
+        if checked.different:
+            note("readings_differ", logging.WARNING, call=str(batch.id), tasks=tasks, different=checked.different)
 
 
 def _by_number(batch: Batch, results: Sequence[Result]) -> dict[int, Reply | Fault]:

@@ -11,9 +11,19 @@ from typing import Final, Protocol
 
 from common.analysis.call import Call, Fault, Reply
 from common.analysis.providers.registry import Provider
+from common.ports import Member
 
 # By the provider's name in `AIW_PROVIDER`; one that is not here has none, and economy tasks are read at once.
 BATCHES: Final[dict[str, str]] = {"anthropic": "common.analysis.batches.claude:ClaudeBatches"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """One request of a batch. `check`: it asks again about tasks that another request of the same batch asks about."""
+
+    call: Call
+    members: tuple[Member, ...]  # its tasks
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 from uuid import UUID
 
 from common.actions.catalogue import Catalogue
 from common.analysis.history import bound_steps
 from common.core.task import Effect, Risk, highest
 from common.ports import Answer, NotAnswered, Question
+
+T = TypeVar("T")
 
 _WHOLE: Final = 2**64
 
@@ -64,6 +66,13 @@ def compared(
     if one == other:
         return None
     return highest(one.risk, other.risk, Risk.LOW if one.steps == other.steps else Risk.HIGH)
+
+
+def raised(said: T, risk: Risk | None) -> T:
+    """A reading after another one was compared with it; what claims no risk stays as it is. I5: never lowered."""
+    if risk is None or not isinstance(said, Answer):
+        return said
+    return replace(said, risk=highest(said.risk or Risk.LOW, risk))
 
 
 def _code(said: Answer | NotAnswered) -> str | None:
