@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -71,9 +72,9 @@ WITH asked AS MATERIALIZED (
 ), made AS (
     INSERT INTO tasks (id, workspace, state, text, inputs, tags, not_before, deadline, lang, requested_by, origin, kind,
         priority, priority_given, economy, plan_number, next_check_at, waiting_for, event_seq, event_head)
-    SELECT w.id, w.workspace, w.target, w.text, w.inputs::json, w.tags, w.not_before, w.deadline, w.lang,
-        w.requested_by, w.origin, w.kind, w.priority, w.priority_given, w.economy, w.plan_number,
-        {FIRST_CHECK},
+    SELECT w.id, w.workspace, w.target, w.text, w.inputs::json, coalesce(w.tags, '{{}}'), w.not_before, w.deadline,
+        w.lang, w.requested_by, w.origin, w.kind, w.priority, w.priority_given IS TRUE, w.economy IS TRUE,
+        w.plan_number, {FIRST_CHECK},
         CASE WHEN w.target = 'queued' AND w.not_before > w.now THEN 'delay' END, 1,
         -- the same hash as the event's own; the trigger compares them (I2)
         event_hash(w.id, 1, w.workspace, pg_current_xact_id(), 'submitted', NULL, w.target, w.now, w.actor, 0, NULL,
@@ -155,6 +156,11 @@ def _tasks(batch: Sequence[Submission]) -> str:
     return document([_task(n, task) for n, submission in enumerate(batch) for task in submission.tasks])
 
 
+SELDOM: Final = ("tags", "not_before", "deadline", "priority_given")
+MOSTLY: Final = ((), None, None, False)
+_seldom: Final = attrgetter(*SELDOM)
+
+
 def _task(n: int, task: NewTask) -> dict[str, object]:
     request = task.request
     row: dict[str, object] = {
@@ -163,20 +169,22 @@ def _task(n: int, task: NewTask) -> dict[str, object]:
         "workspace": task.workspace,
         "target": task.target.value,
         "actor": task.actor,
-        "text": request.text,
         "inputs": foreign(request.inputs),
-        "tags": request.tags,
-        "not_before": request.not_before,
-        "deadline": request.deadline,
         "lang": request.lang,
         "requested_by": request.requested_by,
         "origin": request.origin.value,
-        "kind": task.kind,
         "priority": task.priority,
-        "priority_given": request.priority_given,
-        "economy": task.economy,
         **plan_fields(task.plan),
     }
+    # a key costs both sides its reading, in each row: what most requests do not say is left out
+    if request.text is not None:
+        row["text"] = request.text
+    if _seldom(request) != MOSTLY:
+        row.update(zip(SELDOM, _seldom(request), strict=True))
+    if task.kind is not None:
+        row["kind"] = task.kind
+    if task.economy:
+        row["economy"] = True
     if task.ask is not None:
         row["ask_digest"] = task.ask.digest
         row["ask_requested_by"] = task.ask.requested_by

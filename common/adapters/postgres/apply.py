@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -33,10 +34,10 @@ WITH wanted AS MATERIALIZED (
         CASE WHEN w.kind = 'cancelled' AND w.detail IS NULL AND t.cancel_note IS NOT NULL
             THEN json_build_object('note', t.cancel_note)::text ELSE w.detail END AS said,
         t.state = w.source AND t.lease_no = w.lease_no AND (w.seen IS NULL OR w.seen = t.event_seq)
-        AND (NOT w.only_if_due OR (t.next_check_at <= clock_timestamp() AND (
+        AND (w.only_if_due IS NOT TRUE OR (t.next_check_at <= clock_timestamp() AND (
             SELECT count(*) FROM step_attempts a WHERE a.task_id = w.task_id AND a.outcome IS NULL
             AND a.must_end_by + interval '5 s' > clock_timestamp()) = 0))
-        AND (NOT w.next OR (SELECT count(*) FILTER (WHERE a.number = w.number AND a.outcome IS NULL) > 0
+        AND (w.next IS NOT TRUE OR (SELECT count(*) FILTER (WHERE a.number = w.number AND a.outcome IS NULL) > 0
                 OR w.number IS NULL AND count(*) FILTER (WHERE a.outcome = 'done' OR a.outcome IS NULL) = 0
             FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id)) AS ok
     FROM wanted w CROSS JOIN LATERAL (
@@ -62,7 +63,7 @@ WITH wanted AS MATERIALIZED (
     -- transition or not at all. What is left of the stale ones is the worker's, who was there.
     WHERE j.number IS NOT NULL AND a.task_id = ANY (ARRAY[j.task_id]) AND a.step_id = j.step_id
     AND a.number = j.number
-    AND (j.ok OR (NOT j.only_if_due AND j.decided_by IS NULL))
+    AND (j.ok OR (j.only_if_due IS NOT TRUE AND j.decided_by IS NULL))
     AND (a.outcome IS NULL
         OR (a.outcome = 'unknown' AND a.decided_by IS NULL AND (NOT j.ok OR j.decided_by IS NOT NULL)))
 ), whole AS (
@@ -79,7 +80,7 @@ WITH wanted AS MATERIALIZED (
     SELECT task_id, seq, workspace, kind, source, target, now, by, lease_no, said::json, sha256(convert_to(said,
         'UTF8')),
         event_head
-    FROM judged WHERE ok AND NOT next
+    FROM judged WHERE ok AND next IS NOT TRUE
 ){more}, replaced AS (
     -- by id, found task by task: as a join it could be planned as a walk over all open approvals
     UPDATE approvals SET closed_at = clock_timestamp() WHERE id = ANY (ARRAY(
@@ -104,7 +105,7 @@ WITH wanted AS MATERIALIZED (
                 j.deadline - interval '{direct} s')
             ELSE j.now + j.check_in * interval '1 s' END,
         finished_at = CASE WHEN j.check_in IS NULL THEN j.now END,
-        attempts = CASE WHEN j.resets_attempts THEN 0 ELSE t.attempts + j.costs_attempt END,
+        attempts = CASE WHEN j.resets_attempts THEN 0 ELSE t.attempts + coalesce(j.costs_attempt, 0) END,
         replans = CASE WHEN j.resets_replans THEN 0 WHEN j.kind = 'replanned' THEN t.replans + 1 ELSE t.replans END,
         waiting_for = CASE WHEN j.target = 'queued' AND j.waiting_for IS NULL AND j.not_before > j.now THEN 'delay'
             ELSE j.waiting_for END,
@@ -115,7 +116,7 @@ WITH wanted AS MATERIALIZED (
         cancel_requested_by = CASE WHEN j.check_in IS NOT NULL THEN t.cancel_requested_by END,
         plan_number = coalesce({plan_number}, t.plan_number), kind = coalesce(j.kind_of_task, t.kind),
         priority = coalesce(j.priority, t.priority), batch = j.batch, economy = coalesce(j.economy, t.economy)
-    FROM judged j WHERE j.ok AND NOT j.next AND t.id = ANY (ARRAY[j.task_id])
+    FROM judged j WHERE j.ok AND j.next IS NOT TRUE AND t.id = ANY (ARRAY[j.task_id])
 ), rested AS (
     UPDATE tasks t SET wait_until = NULL
     FROM judged j WHERE j.ok AND j.next AND t.id = ANY (ARRAY[j.task_id]) AND t.wait_until IS NOT NULL
@@ -152,6 +153,13 @@ ASKED: Final = """, asked AS (
 DIRECT: Final = round(DIRECT_TAKES.total_seconds())
 SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int", direct=DIRECT)
 WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number", direct=DIRECT)
+
+# A key costs both sides its reading, in each row: what hardly any change has is sent with those that have it.
+_seldom: Final = attrgetter(
+    "event_seq", "check_in", "waiting_for", "wait_until", "only_if_due", "costs_attempt", "resets_attempts",
+    "resets_replans", "plan", "ask", "kind_of_task", "priority", "batch", "economy",
+)  # fmt: skip
+MOSTLY: Final = (None, None, None, None, False, False, False, False, None, None, None, None, None, None)
 
 UNWRITABLE: Final = Failure(code="unwritable_row", detail="the database refused what this step left behind")
 
@@ -228,20 +236,29 @@ def _row(change: Transition | NextStep) -> dict[str, object]:
             "next": True,
             "source": State.RUNNING.value,
             "lease_no": change.lease_no,
-            "only_if_due": False,
             **_ended_fields(change.ended),
         }
     row: dict[str, object] = {
         "task_id": change.task_id,
-        "next": False,
         "kind": change.kind,
         "source": change.source.value,
         "lease_no": change.lease_no,
-        "seen": change.event_seq,
         "target": change.target.value,
-        "check_in": seconds(change.check_in),
         "actor": change.actor,
-        "detail": detail_text(change.detail),
+        "closes_approval": change.closes_approval or change.ask is not None,
+        **_ended_fields(change.ended),
+    }
+    if (said := detail_text(change.detail)) is not None:
+        row["detail"] = said
+    if _seldom(change) != MOSTLY:
+        row.update(_more_fields(change))
+    return row
+
+
+def _more_fields(change: Transition) -> dict[str, object]:
+    more: dict[str, object] = {
+        "seen": change.event_seq,
+        "check_in": seconds(change.check_in),
         "waiting_for": change.waiting_for,
         "wait_until": seconds(change.wait_until),
         "only_if_due": change.only_if_due,
@@ -252,27 +269,29 @@ def _row(change: Transition | NextStep) -> dict[str, object]:
         "priority": change.priority,
         "batch": change.batch,
         "economy": change.economy,
-        "closes_approval": change.closes_approval or change.ask is not None,
         **plan_fields(change.plan),
-        **_ended_fields(change.ended),
     }
     if change.ask is not None:
-        row["ask_digest"] = change.ask.digest
-        row["ask_requested_by"] = change.ask.requested_by
-        row["ask_required"] = change.ask.required
-        row["ask_expires_in"] = seconds(change.ask.expires_in)
-    return row
+        more["ask_digest"] = change.ask.digest
+        more["ask_requested_by"] = change.ask.requested_by
+        more["ask_required"] = change.ask.required
+        more["ask_expires_in"] = seconds(change.ask.expires_in)
+    return more
 
 
 def _ended_fields(ended: Ended | None) -> dict[str, object]:
     if ended is None:
         return {}
-    return {
+    fields: dict[str, object] = {
         "step_id": ended.step_id,
-        "number": ended.number,
         "outcome": ended.outcome.value,
         # an output of null is one too: JSON's null, not SQL's
         "output": foreign(ended.output),
-        "failure": failure_text(ended.failure),
-        "decided_by": ended.decided_by,
     }
+    if ended.number is not None:
+        fields["number"] = ended.number
+    if ended.failure is not None:
+        fields["failure"] = failure_text(ended.failure)
+    if ended.decided_by is not None:
+        fields["decided_by"] = ended.decided_by
+    return fields

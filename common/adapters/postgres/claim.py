@@ -48,7 +48,8 @@ WITH ready AS MATERIALIZED (
         worker_id = $1, waiting_for = NULL, next_check_at = e.at + $3::float8 * interval '1 s'
     FROM written e WHERE t.id = ANY (ARRAY[e.task_id]) RETURNING t.*, old.claim_order AS place
 )
-SELECT {task} FROM t {plan} ORDER BY t.place, t.id"""
+SELECT string_agg(one.task, ',') FROM (SELECT {task} AS task FROM t {plan} ORDER BY t.place, t.id) one
+HAVING count(*) > 0"""
 
 CLAIMS: Final = {
     State.RECEIVED: CLAIM.format(
@@ -125,6 +126,18 @@ HASTEN: Final = """
 UPDATE tasks SET next_check_at = clock_timestamp()
 WHERE workspace = $1::uuid AND state IN ('received', 'queued') AND waiting_for = $2
     AND next_check_at > clock_timestamp() RETURNING 1"""
+
+
+# The time since which it is due says how long it has waited for company. Locked by another, it is being claimed.
+AWAITED: Final = """
+WITH waiting AS MATERIALIZED (
+    SELECT id FROM tasks WHERE workspace = $1::uuid AND id = ANY($2::uuid[]) AND state = 'received' AND NOT economy
+    AND waiting_for IS NULL AND next_check_at <= clock_timestamp()
+    AND next_check_at > clock_timestamp() - $3::float8 * interval '1 s'
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE tasks t SET next_check_at = clock_timestamp() - $3::float8 * interval '1 s'
+FROM waiting w WHERE t.id = w.id RETURNING 1"""
 
 
 def claim(database: Database, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:

@@ -86,7 +86,7 @@ def plan_fields(plan: Plan | None) -> dict[str, object]:
     """A plan's columns, named `plan_…`; empty without one."""
     if plan is None:
         return {}
-    return {
+    fields: dict[str, object] = {
         "plan_number": plan.number,
         "plan_steps": foreign([{"id": s.id, "action": s.action, "args": s.args} for s in plan.steps]),
         "plan_last_step": plan.steps[-1].id if plan.steps else "",
@@ -95,10 +95,12 @@ def plan_fields(plan: Plan | None) -> dict[str, object]:
         "plan_reasons": foreign([r.model_dump(mode="json") for r in plan.reasons]),
         "plan_needs_approval": plan.needs_approval,
         "plan_kept_steps": plan.kept_steps,
-        "plan_cost_cap": plan.cost_cap,
         "plan_policy_version": plan.policy_version,
         "plan_source": plan.source,
     }
+    if plan.cost_cap is not None:
+        fields["plan_cost_cap"] = plan.cost_cap
+    return fields
 
 
 def uuids(ids: Sequence[UUID]) -> str:

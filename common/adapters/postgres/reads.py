@@ -123,9 +123,6 @@ COUNTS: Final = " UNION ALL ".join(
     f"SELECT '{state}', count(*) FROM tasks WHERE workspace = $1::uuid AND state = '{state}'" for state in LIVE
 )
 
-SUBMITTED: Final = """t.id IN (SELECT f.task_id FROM task_events f
-    WHERE f.workspace = $1::uuid AND f.seq = 1 AND f.at {} {{}}::timestamptz)"""
-
 _RECORDS: Final = TypeAdapter(list[TaskRecord])
 _EVENTS: Final = TypeAdapter(list[EventRecord])
 
@@ -214,15 +211,18 @@ def _chosen(filters: TaskFilter) -> tuple[str, list[str]]:
         ("t.kind = {}", filters.kind),
         ("t.tags @> ARRAY[{}]", filters.tag),
         ("t.text ILIKE {}", like),
-        (SUBMITTED.format(">="), None if filters.since is None else filters.since.isoformat()),
-        (SUBMITTED.format("<"), None if filters.until is None else filters.until.isoformat()),
-        ("t.id < {}::uuid", None if filters.before is None else str(filters.before)),
+        ("f.at >= {}::timestamptz", None if filters.since is None else filters.since.isoformat()),
+        ("f.at < {}::timestamptz", None if filters.until is None else filters.until.isoformat()),
+        # of both: whichever table the page is read from begins there
+        ("f.task_id < {}::uuid AND t.id < {}::uuid", None if filters.before is None else str(filters.before)),
     )
     used = [(condition, param) for condition, param in wanted if param is not None]
     conditions = [condition.replace("{}", f"${number}") for number, (condition, _) in enumerate(used, start=2)]
     plan = JOIN_PLAN if filters.risk is not None else ""
-    where = " AND ".join(["t.workspace = $1::uuid", *conditions])
+    where = " AND ".join(["f.workspace = $1::uuid AND f.seq = 1 AND t.workspace = $1::uuid", *conditions])
+    # a list is read from first events, in the order of their ids; that of a rare state from the tasks in it
+    first = f"task_events f JOIN tasks t ON t.id = f.task_id {plan}"
     return (
-        f"SELECT t.id FROM tasks t {plan} WHERE {where} ORDER BY t.id DESC LIMIT ${len(used) + 2}::int",
+        f"SELECT t.id FROM {first} WHERE {where} ORDER BY f.task_id DESC LIMIT ${len(used) + 2}::int",
         [*(plain(param) for _, param in used), str(filters.limit + 1)],
     )
