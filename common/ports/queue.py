@@ -170,6 +170,12 @@ class Queue(Protocol):
     def hasten(self, workspace: UUID, waiting_for: str) -> int:
         """What a workspace's received and queued tasks wait for (`budget`) has come: they are due now; how many."""
 
+    def awaited(self, workspace: UUID, tasks: Sequence[UUID], linger: timedelta) -> int:
+        """Somebody waits for these: their texts, if they are due, have waited for company as if for so long; how many.
+
+        Not of those that wait for something by name, nor of those that may wait hours.
+        """
+
     def due(self, limit: int) -> list[Task]:
         """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from common import api
 from common.analysis.planning import plan_for
+from common.awaited import read_soon
 from common.body import text_fault
 from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
@@ -63,6 +64,8 @@ async def submit(request: HttpRequest) -> Response:
     if not isinstance(added, Added):
         msg = "this Idempotency-Key was used with another body: use a new key for a new request"
         raise Conflict(msg)
+    if query.wait and any(task.target is State.RECEIVED for task in tasks):
+        await run_in_threadpool(read_soon, wired, who.workspace, added.ids)
     found = await intake.waits.settled(who.workspace, added.ids, query.wait) if query.wait else None
     if query.wait or added.replayed or added.at is None:
         views = (

@@ -14,6 +14,7 @@ from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from common import api
+from common.awaited import read_soon
 from common.core.errors import Conflict, FieldError, IllegalTransition, Invalid, NotFound
 from common.core.lifecycle import Detail, move
 from common.core.task import LEASED, TERMINAL, Json, State, Task
@@ -92,6 +93,8 @@ async def get_task(
     """One task; with `wait`, once it is settled or the time is over."""
     record = await run_in_threadpool(record_of, id, who, wired)
     if query.wait and not settled(record.task.state):
+        if record.task.state is State.RECEIVED:
+            await run_in_threadpool(read_soon, wired, who.workspace, [id])
         found = await serving.waits.settled(who.workspace, [id], query.wait)
         record = found if found is not None else await run_in_threadpool(record_of, id, who, wired)
     return task_view(record, who.role, lang)

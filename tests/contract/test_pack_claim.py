@@ -51,6 +51,26 @@ def test_fewer_linger(ground: Ground) -> None:
     assert ids(claim(ground)) == [waiting]
 
 
+def test_what_somebody_waits_for_waits_for_nobody(ground: Ground) -> None:
+    """I2: it has lingered, with whoever is there; that is no event. Nor does it a second time, or for others."""
+    texts(ground, 1)
+    ground.elapse(LINGER)
+    [[held]] = claim(ground)
+    assert ground.apply(move(held, "deferred", State.RECEIVED, timedelta(0), "analyze", waiting_for="provider"))
+    [awaited, other] = texts(ground, 2)
+    economy = ground.submit(State.RECEIVED, economy=True).id
+    assert ground.queue.awaited(ground.neighbour, [awaited], LINGER) == 0
+    assert ground.queue.awaited(ground.home, [economy, held.id], LINGER) == 0
+    assert ground.queue.next_pack(FORMING) not in {None, timedelta(0)}
+    assert ground.queue.awaited(ground.home, [awaited, other], LINGER) == 2
+    assert ground.queue.awaited(ground.home, [awaited, other], LINGER) == 0
+    assert ground.queue.next_pack(FORMING) == timedelta(0)
+    [pack] = claim(ground)
+    assert {awaited, other} <= {task.id for task in pack}
+    assert ground.kinds(ground.get(awaited)) == ["submitted", "analysis_started"]
+    assert ground.queue.awaited(ground.home, [awaited], LINGER) == 0
+
+
 def test_the_rest_of_a_full_pack_lingers(ground: Ground) -> None:
     """Five are a pack and two that wait."""
     waiting = texts(ground, 5)

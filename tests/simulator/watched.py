@@ -106,6 +106,12 @@ class WatchedQueue:
         self._world.oracle.look()
         return hastened
 
+    def awaited(self, workspace: UUID, tasks: Sequence[UUID], linger: timedelta) -> int:
+        """See Queue."""
+        waited = self.inner.awaited(workspace, tasks, linger)
+        self._world.oracle.look()
+        return waited
+
     def due(self, limit: int) -> list[Task]:
         """See Queue."""
         tasks = self.inner.due(limit)

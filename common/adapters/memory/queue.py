@@ -158,6 +158,24 @@ class MemoryQueue(MemoryGate, MemoryApply):
                 row.next_check_at = now
             return len(waiting)
 
+    def awaited(self, workspace: UUID, tasks: Sequence[UUID], linger: timedelta) -> int:
+        """See Queue."""
+        with self.store.commit() as now:
+            rows = [row for task in tasks if (row := self.store.tasks.get(task)) is not None]
+            waiting = [
+                row
+                for row in rows
+                if row.workspace == workspace
+                and row.state is State.RECEIVED
+                and not row.economy
+                and row.waiting_for is None
+                and row.next_check_at is not None
+                and now - linger < row.next_check_at <= now
+            ]
+            for row in waiting:
+                row.next_check_at = now - linger
+            return len(waiting)
+
     def due(self, limit: int) -> list[Task]:
         """See Queue."""
         with self.store.commit() as now:

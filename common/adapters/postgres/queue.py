@@ -58,6 +58,11 @@ class PostgresQueue:
         """See ports.Queue."""
         return len(self._database.run(leases.HASTEN, str(workspace), waiting_for))
 
+    def awaited(self, workspace: UUID, tasks: Sequence[UUID], linger: timedelta) -> int:
+        """See ports.Queue."""
+        seconds = str(linger.total_seconds())
+        return len(self._database.run(leases.AWAITED, str(workspace), uuids(tasks), seconds))
+
     def due(self, limit: int) -> list[Task]:
         """See ports.Queue."""
         return tasks_from(self._database.run(leases.DUE, str(limit)))
