@@ -78,6 +78,7 @@ class Floor:
     strong: str = ""
     memory: Remembers | None = None
     saving: bool = False  # whether money nears its limit
+    checks: float = 0.0  # share of packs that are asked a second time
     told: Told = field(default_factory=Told)
 
     def replica(
@@ -102,6 +103,7 @@ class Floor:
             saving=lambda _: self.saving,
             close=lambda: None,
             memory=self.memory,
+            checks=self.checks,
         )
         parking = Parking(queue=queue, batches=batches, batched=batched, notifier=self.told)
         clock = SystemClock()

@@ -16,6 +16,7 @@ from common.ports import (
     Batch,
     Bill,
     CallRequest,
+    Checked,
     Member,
     NotOpened,
     NotReserved,
@@ -41,7 +42,9 @@ def request(ground: Ground, amount: int = CENT, tasks: tuple[UUID, ...] = ()) ->
 
 def opened(ground: Ground, *asked: Asked, key: str = KEY, amount: int = CENT) -> UUID:
     """A batch on record."""
-    made = ground.batches.open(request(ground, amount, tuple(m.task for a in asked for m in a.members)), key, asked)
+    made = ground.batches.open(
+        request(ground, amount, tuple(m.task for a in asked if not a.check for m in a.members)), key, asked
+    )
     assert isinstance(made, UUID), made
     return made
 
@@ -193,6 +196,45 @@ def test_an_orphan_is_on_record_beside_its_call(ground: Ground) -> None:
     assert seen(ground) == (0, 1)
     ground.budget.settle(found.id, Bill(usage=Usage(output=9), cost=500))
     assert seen(ground) == (500, 0)
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def check(cost: int, *tasks: UUID, different: int = 0) -> Checked:
+    """What a batch's checks cost and found."""
+    return Checked(Bill(usage=Usage(input=3, output=5), cost=cost, saved=Saved(pack=-cost)), tasks, different)
+
+
+def test_checks_are_booked_out_of_what_is_reserved(ground: Ground) -> None:
+    """I7, I12: in a row of their own, once; with what is left the batch itself is settled."""
+    first, second = ground.submit(State.RECEIVED).id, ground.submit(State.RECEIVED).id
+    batch = opened(ground, asking(first, second), Asked(asking(first).members, CENT, check=True))
+    assert ground.batches.checked(batch, check(100, first, second, first, different=1))
+    assert not ground.batches.checked(batch, check(100, first))
+    assert seen(ground) == (100, CENT - 100)
+    ground.budget.settle(batch, Bill(usage=Usage(), cost=700))
+    assert seen(ground) == (800, 0)
+    spent = ground.costs.month(ground.home)
+    checks = spent.whys["analysis", "check"]
+    assert (checks.calls, checks.cost, checks.tasks, checks.disagreements) == (1, 100, 3, 1)
+    assert (checks.usage, checks.saved) == (Usage(input=3, output=5), Saved(pack=-100))
+    assert spent.all.cost == 800
+
+
+def test_dear_checks_leave_the_batch_on_record(ground: Ground) -> None:
+    """I7: whatever they cost, what is on record is never nothing; and what is closed has no checks any more."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.checked(batch, check(CENT))
+    assert seen(ground) == (CENT, 1)
+    ground.budget.assume_billed(batch)
+    assert seen(ground) == (CENT + 1, 0)
+    free = opened(ground, asking(fresh_id()))
+    assert ground.batches.checked(free, check(0))
+    ground.budget.void(free)
+    assert seen(ground) == (CENT + 1, 0)
+    assert not ground.batches.checked(free, check(1))
+    assert not ground.batches.checked(fresh_id(), check(1))
 
 
 # --- whoever stood still between a look and what it decides ---------------------------------------------------------
