@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from common.core.errors import AppError, Forbidden, NotFound, Unauthenticated
+from common.core.errors import AppError, Forbidden, NotFound, Unauthenticated, Unavailable
 from common.i18n import t
 from common.problems import detail_of
 from common.wiring import Container
@@ -73,6 +73,9 @@ def shown_again(request: Request, wired: Container, reader: Reader, again: Again
     request.state.again = again
     try:
         response = _page(request, wired, reader, again.unsent)
+    except Unavailable as exc:  # what refused the form, most likely: its page cannot be shown either
+        request.state.again = replace(again, flash=None)
+        return error_page(request, wired, exc)
     except (Forbidden, NotFound):
         request.state.again = replace(again, elsewhere=True)
         response = task_lists.list_page(request, wired, reader, task_lists.ListQuery(), draft=again.unsent.draft)

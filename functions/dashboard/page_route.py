@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from common.core.errors import AppError, NotFound, Unauthenticated
+from common.core.errors import AppError, NotFound, Unauthenticated, Unavailable
 from common.i18n import t
 from common.problems import Stranger, detail_of
 from common.telemetry import log_stranger
@@ -74,8 +74,7 @@ def _to_sign_in(request: Request, wired: Container) -> Response:
 def error_page(request: Request, wired: Container, exc: AppError) -> Response:
     """What went wrong, in the reader's words. One that may pass by itself looks again, unless it is a form."""
     lang = page_lang(request)
-    # The head of a page that is refused is as on every page; where the database does not answer there is none.
-    reader = getattr(request.state, "reader", None) if exc.status < 500 else None  # noqa: PLR2004 - HTTP's own line
+    reader, inbox = _head(request, wired, exc)
     renews = request.method == "GET" and exc.retry_after is not None
     title = t(f"problem.{exc.code}", lang)
     detail = detail_of(exc, lang)
@@ -88,13 +87,24 @@ def error_page(request: Request, wired: Container, exc: AppError) -> Response:
         code=exc.code,
         detail="" if detail == title else detail,
         renews=RENEWED if renews else None,
-        inbox=waiting(wired.reads.counts(reader.who.workspace)) if reader else 0,
+        inbox=inbox,
     )
     if exc.retry_after:
         response.headers["Retry-After"] = str(exc.retry_after)
     if renews:
         response.headers["Refresh"] = str(RENEWED)
     return response
+
+
+def _head(request: Request, wired: Container, exc: AppError) -> tuple[Reader | None, int]:
+    """Whose head the page has, and what waits for them: none where the database does not answer."""
+    reader: Reader | None = getattr(request.state, "reader", None)
+    if reader is None or exc.status >= 500:  # noqa: PLR2004 - HTTP's own line
+        return None, 0
+    try:
+        return reader, waiting(wired.reads.counts(reader.who.workspace))
+    except Unavailable:
+        return None, 0
 
 
 def new_router() -> APIRouter:

@@ -302,6 +302,22 @@ def test_without_a_database_a_page_says_so_and_looks_again(at: Desk, monkeypatch
     assert token in form.text
 
 
+def test_a_database_that_goes_between_page_and_form_costs_no_word(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader is remembered, the far function refuses, and not even the form's page can be shown: still a page."""
+    client = browser(at, "operator")
+    token = csrf_in(client.get("/").text)
+
+    def gone(*_: object, **__: object) -> None:
+        raise StoreUnavailable("PostgreSQL does not answer; the command that shows why: ./aiw doctor")
+
+    monkeypatch.setattr(at.container.reads, "tasks", gone)
+    monkeypatch.setattr(at.container.queue, "add", gone)
+    answer = client.post("/tasks", data={"csrf": token, "text": "what I wrote"}, headers=HERE)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "what I wrote</textarea>" in answer.text
+
+
 def test_settings_are_typed_as_they_are_shown() -> None:
     """A setting that is shown and saved unchanged stays what it was."""
     hosts = parse_setting("hosts", "api.example.com, 127.0.0.1:9100;idempotent, [::1]:80")
