@@ -41,7 +41,7 @@ def floors(
         return _unreadable(step)
     if refused:
         found = (*found, Reason(rule="refused_target", floor=Risk.HIGH))
-    return tuple(reason.model_copy(update={"step": step.id}) for reason in found)
+    return tuple([reason.model_copy(update={"step": step.id}) for reason in found]) if found else ()
 
 
 def _unreadable(step: Step) -> tuple[Reason, ...]:

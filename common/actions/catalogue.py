@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from common import api
 from common.actions.assessing import Compared, added_targets, aims, comparable, floors, repeated
 from common.actions.claude_generate import ClaudeGenerate
-from common.actions.contract import Action, Context, Effect, NotDone, Outcome, Unknown, Writing, t
+from common.actions.contract import Action, Context, Effect, NotDone, Outcome, Unknown, t
+from common.actions.costing import Costing, Quote
 from common.actions.function_invoke import FunctionInvoke
 from common.actions.http_request import HttpRequestAction
 from common.actions.notify import Notify
-from common.actions.reading import Understood, arguments, field_errors, read_steps
+from common.actions.reading import Reader, field_errors
 from common.actions.value import Value
 from common.actions.wait import Wait
+from common.actions.words import described
 from common.core import references
 from common.core.errors import FieldError, Invalid
 from common.core.policy import Assessment, Policy, decide
@@ -27,8 +28,6 @@ __all__ = ["Catalogue", "Unresolvable"]
 
 POINTER: Final = "#/plan"
 UNSAID: Final = frozenset({""})  # no argument is called so
-NOTHING: Final[dict[int, Understood]] = {}
-Quote = Callable[[Sequence[Writing]], int | None]  # the most that writing these may cost, retries included; nanodollars
 TIMEOUT_UNREADABLE: Final = timedelta(seconds=30)  # nothing will be sent; it only has to be some time
 
 
@@ -38,9 +37,8 @@ class Catalogue:
     def __init__(self, actions: Sequence[Action[Any]], quote: Quote | None = None) -> None:
         """`actions`: each name once. `quote`: what writing costs at most; None: nobody here would pay for it."""
         self._actions: Mapping[str, Action[Any]] = {action.name: action for action in actions}
-        self._writing = frozenset(action.name for action in actions if type(action).writes is not Action.writes)
-        self._quote = quote
-        self._remembered = threading.local()
+        self._reader = Reader(self._actions)
+        self._costing = Costing(self._actions, self._reader, quote)
 
     @classmethod
     def shipped(cls, own: Iterable[str] = (), quote: Quote | None = None) -> Catalogue:
@@ -73,15 +71,14 @@ class Catalogue:
         Raises:
             Invalid: with every fault: ids, unknown actions, arguments, references, values that JSON cannot hold.
         """
-        understood = read_steps(self._actions, steps, inputs, now.astimezone(UTC), pointer)
-        self._remembered.by_id = {id(read.step): read for read in understood}
+        understood = self._reader.read(steps, inputs, now.astimezone(UTC), pointer)
         return tuple([read.step for read in understood])
 
     def refuse(self, steps: Sequence[Step], policy: Policy, pointer: str = POINTER) -> None:
         """Invalid, with every target that no approval can allow: unlisted functions and channels, our own parts."""
         errors = []
         for index, step in enumerate(steps):
-            read = self._read(step)
+            read = self._reader.known(step)
             for field, key in read.action.refusals(read.args, policy) if read is not None else ():
                 errors.append(FieldError(f"{pointer}/steps/{index}/args/{field}", t(key, "en"), t(f"{key}.hint", "en")))
         if errors:
@@ -138,7 +135,7 @@ class Catalogue:
             if other.id == step.id:
                 reasons += self._floors(resolved, task.request, policy, _result_fields(step))
             else:
-                reasons += self._floors(other, task.request, policy, _result_fields(other))
+                reasons += self._floors(other, task.request, policy)
         reasons += [reason for reason in plan.reasons if reason.asks]
         return decide(reasons, policy, claimed=_claimed(plan), earlier=plan, origin=task.request.origin)
 
@@ -174,36 +171,31 @@ class Catalogue:
                 allowed to, which holds for steps that the two have in common, too.
             anew: that was not enough: what is not done yet is quoted once more.
         """
-        earlier = task.plan if task is not None and task.trail else None
-        done = task.done if task is not None else {}
-        spent = (earlier.cost_cap or 0) if earlier is not None else 0
-        new = [s for s in steps if s.id not in done and (anew or earlier is None or s not in earlier.steps)]
-        writings = [found for step in new if (found := self._writes(step)) is not None]
-        worst = self._quote(writings) if self._quote is not None and writings else None
-        return spent + (worst or 0) or None
-
-    def _writes(self, step: Step) -> Writing | None:
-        read = self._read(step) if step.action in self._writing else None
-        return None if read is None else read.action.writes(read.args)
+        return self._costing.cap(steps, task, anew=anew)
 
     # --- running ----------------------------------------------------------------------------------------------------
 
     def resolve(self, step: Step, outputs: Mapping[str, Json]) -> Step:
         """The step with results filled in, and valid. Unresolvable: a permanent failure, with its code."""
+        read = self._reader.known(step)
+        if read is not None and read.refs == ():
+            return step
         try:
-            args = references.resolve(step.args, outputs)
+            found = read.refs if read is not None and read.refs is not None else references.find(step.args)
+            args = references.resolve(step.args, found, outputs)
         except Invalid as exc:
             raise Unresolvable("ref_unusable", exc.errors[0].pointer, exc.errors[0].detail) from exc
         if args == step.args:
             return step
+        resolved = step.model_copy(update={"args": args})
         action = self._actions.get(step.action)
         if action is not None:
             try:
-                arguments(action, args)
+                self._reader.understand(action, resolved)
             except ValueError as exc:
                 first = field_errors(action, exc, "")[0]
                 raise Unresolvable("ref_unusable", first.pointer, first.detail) from exc
-        return step.model_copy(update={"args": args})
+        return resolved
 
     def installed(self, step: Step) -> bool:
         """Whether there is such an action here."""
@@ -211,21 +203,21 @@ class Catalogue:
 
     def effect(self, step: Step, policy: Policy) -> Effect:
         """What repeating it would do; of what cannot be read, the worst."""
-        read = self._read(step)
+        read = self._reader.known(step)
         return Effect.NON_IDEMPOTENT if read is None else read.action.effect(read.args, policy)
 
     def aims(self, step: Step) -> frozenset[str]:
         """Whom a step reaches, and the words that decide what it does there: what readings of one task must share."""
-        return aims(self._read(step))
+        return aims(self._reader.known(step))
 
     def timeout(self, step: Step) -> timedelta:
         """How long an attempt may take."""
-        read = self._read(step)
+        read = self._reader.known(step)
         return TIMEOUT_UNREADABLE if read is None else read.action.timeout(read.args)
 
     def wait_of(self, step: Step, now: datetime) -> timedelta | None:
         """How long the task sleeps before this step may run; None: it does not (only `wait` does)."""
-        read = self._read(step)
+        read = self._reader.known(step)
         return None if read is None else read.action.delay(read.args, now)
 
     def run(self, step: Step, ctx: Context) -> Outcome:
@@ -233,8 +225,8 @@ class Catalogue:
         action = self._actions.get(step.action)
         if action is None:
             return NotDone("not_installed", transient=False, detail=step.action[:100])
-        read = self._read(step)
-        if read is None or _result_fields(step) != frozenset():
+        read = self._reader.known(step)
+        if read is None or read.result_fields != frozenset():
             return NotDone("invalid_arguments", transient=False)
         try:
             if refused := action.refusals(read.args, ctx.policy):
@@ -247,26 +239,14 @@ class Catalogue:
 
     def sentence(self, step: Step, lang: Lang) -> str:
         """The sentence that a person approves, made by code from the arguments; results may still be to come."""
-        read = self._read(step)
+        read = self._reader.known(step)
         if read is None:
             return t("say.unreadable", lang, action=step.action[:64])
         return read.action.summary(read.args, lang)
 
     def describe(self, lang: Lang) -> list[api.ActionView]:
         """The catalogue for people and programs."""
-        views = []
-        for name, schema in self.schemas().items():
-            key = f"action.{name.replace('.', '_')}"
-            views.append(
-                api.ActionView(
-                    name=name,
-                    sentence=t(key, lang),
-                    effect=t(f"{key}.effect", lang),
-                    floor=t(f"{key}.floor", lang),
-                    schema_=schema,
-                )
-            )
-        return views
+        return [described(name, schema, lang) for name, schema in self.schemas().items()]
 
     def schemas(self) -> dict[str, dict[str, Json]]:
         """The arguments of every action as JSON Schema, control and data marked (`x-aiw`)."""
@@ -274,38 +254,23 @@ class Catalogue:
 
     # --- within -----------------------------------------------------------------------------------------------------
 
-    def _read(self, step: Step) -> Understood | None:
-        # The same step is asked about several times in a row (refused? how risky? which effect? run it): it is
-        # immutable, so each thread remembers the last plan that was read, or the last step. No more: arguments may be
-        # large. What is remembered holds its step, so no other one can have that step's id meanwhile.
-        known: dict[int, Understood] = getattr(self._remembered, "by_id", NOTHING)
-        found = known.get(id(step))
-        if found is not None:
-            return found
-        action = self._actions.get(step.action)
-        if action is None:
-            return None
-        try:
-            found = Understood(step, action, arguments(action, step.args))
-        except ValueError:
-            return None
-        self._remembered.by_id = {id(step): found}
-        return found
-
     def _floors(
         self, step: Step, request: Request, policy: Policy, result_fields: frozenset[str] | None = UNSAID
     ) -> tuple[Reason, ...]:
         """Why one step is how risky. What cannot be read, or is refused as a target, is high (I5).
 
-        `result_fields`: the arguments that hold results, or held them before they were filled in; None: unreadable.
+        `result_fields`: the arguments that held results before they were filled in; None: unreadable.
         """
-        fields = _result_fields(step) if result_fields is UNSAID else result_fields
-        return floors(step, self._read(step), request, policy, fields)
+        read = self._reader.known(step)
+        if read is not None and result_fields is UNSAID:
+            result_fields = read.result_fields
+        return floors(step, read, request, policy, result_fields)
 
     def _compared(self, step: Step, request: Request, policy: Policy) -> Compared:
         """What of a step is compared between plans."""
         floor = highest(*(reason.floor for reason in self._floors(step, request, policy)))
-        return comparable(step, self._read(step), floor, whole=_result_fields(step) == frozenset())
+        read = self._reader.known(step)
+        return comparable(step, read, floor, whole=read is not None and read.result_fields == frozenset())
 
 
 def _result_fields(step: Step) -> frozenset[str] | None:

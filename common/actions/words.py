@@ -7,6 +7,7 @@ import re
 import unicodedata
 from typing import Final
 
+from common import api
 from common.actions.contract import Json, Lang, is_ref, t
 
 SHOWN_MAX: Final = 400  # characters of one value in a sentence; the plan beside it holds all of it
@@ -86,3 +87,11 @@ def joined(value: Json) -> str:
 
 def _compact(value: Json) -> str:
     return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def described(name: str, schema: dict[str, Json], lang: Lang) -> api.ActionView:
+    """An action for people and programs. `schema`: its arguments'."""
+    key = f"action.{name.replace('.', '_')}"
+    return api.ActionView(
+        name=name, sentence=t(key, lang), effect=t(f"{key}.effect", lang), floor=t(f"{key}.floor", lang), schema_=schema
+    )

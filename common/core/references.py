@@ -8,7 +8,7 @@ Foreign JSON is never read as a reference: an input or a result that holds a `$r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -25,6 +25,7 @@ from common.core.task import Json
 MUST: Final = "must"
 EXPRESSION_MAX: Final = 300  # characters; bounds the parser's recursion
 COPIES_MAX: Final = 64  # how often one expression may repeat its input; `[@,@]|[@,@]|…` would double it without end
+NO_FIELDS: Final = frozenset[str]()
 EXAMPLE: Final = 'e.g. {"$ref": "steps.page.json.price"}'
 
 _STEP: Final = re.compile(
@@ -77,6 +78,8 @@ def find(args: Mapping[str, Json], pointer: str = "") -> tuple[Ref, ...]:
     Raises:
         Invalid: every fault: what is meant as a reference and is none, and what no argument may hold (json_limits).
     """
+    if plain(args):
+        return ()
     errors: list[FieldError] = []
     found: list[Ref] = []
     if REF in args:
@@ -99,7 +102,12 @@ def find(args: Mapping[str, Json], pointer: str = "") -> tuple[Ref, ...]:
 
 def step_fields(args: Mapping[str, Json]) -> frozenset[str]:
     """The top-level arguments that hold a reference to a result. Invalid as `find`."""
-    return frozenset(ref.field for ref in find(args) if ref.root == "steps")
+    return fields_of(find(args))
+
+
+def fields_of(found: Sequence[Ref]) -> frozenset[str]:
+    """The top-level arguments that hold one of these references to results."""
+    return frozenset([ref.field for ref in found if ref.root == "steps"]) if found else NO_FIELDS
 
 
 def unbounded(args: Mapping[str, Json]) -> bool:
@@ -184,14 +192,24 @@ def compiled(expression: str) -> ParsedResult:
 # --- filling in -----------------------------------------------------------------------------------------------------
 
 
-def bind(args: Mapping[str, Json], inputs: Mapping[str, Json], now_iso: str, pointer: str = "") -> dict[str, Json]:
-    """The arguments with `inputs` and `now` filled in; references to results stay.
+def bind(
+    args: Mapping[str, Json], found: Sequence[Ref], inputs: Mapping[str, Json], now_iso: str, pointer: str = ""
+) -> dict[str, Json]:
+    """The arguments with `inputs` and `now` filled in; references to results stay, at their pointers.
 
-    Invalid: as `find`; an input that is missing, null, or cannot be an argument.
+    Args:
+        args: a step's arguments.
+        found: the references in them.
+        inputs: of the request.
+        now_iso: what `now` becomes.
+        pointer: where the arguments stand in the request, for the pointers of faults.
+
+    Raises:
+        Invalid: an input that is missing, null, or cannot be an argument.
     """
     errors: list[FieldError] = []
     values: dict[str, Json] = {}
-    for ref in find(args, pointer):
+    for ref in found:
         if ref.root == "now":
             values[ref.pointer] = now_iso
         elif ref.root == "inputs":
@@ -206,19 +224,19 @@ def bind(args: Mapping[str, Json], inputs: Mapping[str, Json], now_iso: str, poi
     return _filled(args, values)
 
 
-def resolve(args: Mapping[str, Json], outputs: Mapping[str, Json]) -> dict[str, Json]:
+def resolve(args: Mapping[str, Json], found: Sequence[Ref], outputs: Mapping[str, Json]) -> dict[str, Json]:
     """The arguments with results of steps filled in.
 
     Args:
         args: as stored in the plan.
+        found: the references in them.
         outputs: results by step id.
 
     Raises:
         Unresolvable: missing or null, out of its bounds, or not fit to be an argument.
-        Invalid: the stored arguments themselves cannot be read.
     """
     values: dict[str, Json] = {}
-    for ref in find(args):
+    for ref in found:
         if ref.root != "steps":
             raise Unresolvable("ref_unusable", ref.pointer, f"{_name(ref)} was not filled in when the plan was stored")
         if ref.step not in outputs:

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 import orjson
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -140,34 +140,63 @@ def new_tasks(body: Json, wired: Container, who: Principal, lang: Lang, policy: 
     if not items or len(items) > api.BATCH_MAX:
         raise Invalid((FieldError("#", f"{len(items)} tasks", f"send 1 to {api.BATCH_MAX:,} in one request"),))
     sent = sender(wired, who, lang, policy)
-    tasks: list[NewTask] = []
-    errors: list[FieldError] = []
-    for index, item in enumerate(items):
-        root = f"#/{index}" if isinstance(body, list) else "#"
-        try:
-            tasks.append(new_task(read_request(item, root), sent, root))
-        except Invalid as exc:
-            errors += exc.errors
-    if errors:
-        raise Invalid(tuple(errors[:FAULTS_MAX]))
+    roots = [f"#/{index}" for index in range(len(items))] if isinstance(body, list) else ["#"]
+    try:
+        tasks = _made(REQUESTS.validate_python(items), sent, roots)
+    except (ValidationError, Invalid):
+        raise _every_fault(items, sent, roots) from None
     return recalled(tasks, wired, policy, sent.now)
 
 
+REQUESTS: Final = TypeAdapter(list[api.TaskRequest])
 FAULTS_MAX: Final = 100  # of an array of a thousand equal mistakes, these are enough to see
 
 
-def read_request(item: Json, root: str) -> api.TaskRequest:
-    """One task request. Invalid, with pointers."""
-    try:
-        return api.TaskRequest.model_validate(item)
-    except ValidationError as exc:
-        raise invalid_from(exc.errors(include_url=False, include_context=False, include_input=False), root) from None
+def _every_fault(items: Sequence[Json], sent: Sender, roots: Sequence[str]) -> Invalid:
+    """Of a body that was refused: item by item, so that one fault hides no other."""
+    errors: list[FieldError] = []
+    for item, root in zip(items, roots, strict=True):
+        try:
+            new_task(api.TaskRequest.model_validate(item), sent, root)
+        except ValidationError as exc:
+            errors += invalid_from(
+                exc.errors(include_url=False, include_context=False, include_input=False), root
+            ).errors
+        except Invalid as exc:
+            errors += exc.errors
+    return Invalid(tuple(errors[:FAULTS_MAX]))
 
 
 def new_task(given: api.TaskRequest, sent: Sender, root: str) -> NewTask:
-    """The task that a request makes; a typed plan is read, assessed and placed. Invalid."""
-    _refuse_times(given, sent.now, root)
-    request = Request(
+    """The task that a request makes. Invalid."""
+    [task] = _made([given], sent, [root])
+    return task
+
+
+def _made(given: Sequence[api.TaskRequest], sent: Sender, roots: Sequence[str]) -> list[NewTask]:
+    """The tasks that requests make; typed plans are read, assessed and placed. Invalid, of the first with a fault.
+
+    One kind of work after the other, for all of them: task by task it takes half as long again, since each kind then
+    finds the processor's caches full of the others' code.
+    """
+    for request, root in zip(given, roots, strict=True):
+        _refuse_times(request, sent.now, root)
+    requests = [_request(asked, sent) for asked in given]
+    plans = [
+        _typed_plan(asked.plan, request, sent, root) if asked.plan is not None else None
+        for asked, request, root in zip(given, requests, roots, strict=True)
+    ]
+    clock = sent.wired.clock
+    at, entropy = clock.unix_ms(), clock.entropy(UUID_ENTROPY * len(given))
+    ids = [uuid7(at, entropy[start : start + UUID_ENTROPY]) for start in range(0, len(entropy), UUID_ENTROPY)]
+    return [_task(*made, sent) for made in zip(ids, given, requests, plans, strict=True)]
+
+
+UUID_ENTROPY: Final = 10  # bytes of each id
+
+
+def _request(given: api.TaskRequest, sent: Sender) -> Request:
+    return Request(
         text=given.text,
         inputs=given.inputs,
         tags=tuple(given.tags),
@@ -178,15 +207,25 @@ def new_task(given: api.TaskRequest, sent: Sender, root: str) -> NewTask:
         origin=sent.origin,
         priority_given=given.priority is not None,
     )
-    workspace, clock = sent.who.workspace, sent.wired.clock
-    task_id = uuid7(clock.unix_ms(), clock.entropy(10))
-    plan = typed_plan(given, request, sent, root) if given.plan else None
+
+
+def _typed_plan(given: api.PlanRequest, request: Request, sent: Sender, root: str) -> Plan:
+    """A typed plan, read and assessed. Invalid."""
+    catalogue, policy, pointer = sent.wired.catalogue, sent.policy, f"{root}/plan"
+    steps = catalogue.read(given.steps, request.inputs, sent.now, pointer=pointer)
+    catalogue.refuse(steps, policy, pointer=pointer)
+    verdict = catalogue.assess(steps, request, policy)
+    return planned(1, steps, "typed", verdict, policy, cost_cap=catalogue.cost_cap(steps))
+
+
+def _task(task: UUID, given: api.TaskRequest, request: Request, plan: Plan | None, sent: Sender) -> NewTask:
+    workspace = sent.who.workspace
     target, ask = State.QUEUED if plan else State.RECEIVED, None
     if plan is not None and plan.needs_approval:
-        target, ask = destination(Task(id=task_id, workspace=workspace, state=State.RECEIVED, request=request), plan)
+        target, ask = destination(Task(id=task, workspace=workspace, state=State.RECEIVED, request=request), plan)
     return NewTask(
         economy=given.economy,
-        id=task_id,
+        id=task,
         workspace=workspace,
         request=request,
         priority=PRIORITY_DEFAULT if given.priority is None else given.priority,
@@ -196,15 +235,6 @@ def new_task(given: api.TaskRequest, sent: Sender, root: str) -> NewTask:
         plan=plan,
         ask=ask,
     )
-
-
-def typed_plan(given: api.TaskRequest, request: Request, sent: Sender, root: str) -> Plan:
-    """A typed plan, read and assessed. Invalid."""
-    catalogue, policy, pointer = sent.wired.catalogue, sent.policy, f"{root}/plan"
-    steps = catalogue.read(given.plan.steps if given.plan else (), given.inputs, sent.now, pointer=pointer)
-    catalogue.refuse(steps, policy, pointer=pointer)
-    verdict = catalogue.assess(steps, request, policy)
-    return planned(1, steps, "typed", verdict, policy, cost_cap=catalogue.cost_cap(steps))
 
 
 def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:

@@ -15,7 +15,7 @@ from common.claim_loop import Turn, left_behind
 from common.core.after_step import Began, Done, Limits, Outcome, after_step
 from common.core.lifecycle import NextStep, Transition, move
 from common.core.policy import Policy
-from common.core.task import Json, State, Step, Task
+from common.core.task import Effect, Json, State, Step, Task
 from common.ports import Begun, NotBegun, Refusal
 from common.telemetry import count_attempt, count_refusal
 from common.transitions import Settled
@@ -98,17 +98,21 @@ class Runner:
         """One step of each: what is to be written, what wants to begin, and which tasks go on at once."""
         settled: list[Settled] = []
         wants: list[Want] = []
-        going: list[Task] = []
+        ran: list[tuple[Free, Outcome]] = []
         for task in tasks:
             ready = self._prepare(task)
             if isinstance(ready, Want):
                 wants.append(ready)
-                continue
-            if isinstance(ready, Free):
-                outcome = self._act(ready.task, ready.step, "", self._means.clock.monotonic() + FREE_SECONDS)
-                ready, after = self._settle(ready.task, ready.step, outcome, None)
-                going += [after] if after else []
-            settled.append(ready)
+            elif isinstance(ready, Free):
+                ran.append((ready, self._act(ready.task, ready.step, "", self._means.clock.monotonic() + FREE_SECONDS)))
+            else:
+                settled.append(ready)
+        # Not each with its step: what runs by turns finds the processor's caches full of the other's code.
+        going: list[Task] = []
+        for free, outcome in ran:
+            follows, after = self._settle(free.task, free.step, outcome, None)
+            settled.append(follows)
+            going += [after] if after else []
         return settled, wants, going
 
     def _prepare(self, task: Task, *, fresh: bool = False) -> Settled | Free | Want:
@@ -120,7 +124,7 @@ class Runner:
         self, task: Task, step: Step, outcome: Outcome, begun: tuple[Want, Begun] | None
     ) -> tuple[Settled, Task | None]:
         """The outcome as what follows; with the task as it goes on, if it does."""
-        effect = begun[0].effect if begun else self._means.catalogue.effect(step, self._policy(task.workspace))
+        effect = begun[0].effect if begun else Effect.NONE
         began = Began(step, effect, begun[1].number if begun else None)
         follows = after_step(task, began, outcome, self._limits(), self._means.clock.draw(), ACTOR)
         count_attempt(outcome)

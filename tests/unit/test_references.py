@@ -42,6 +42,16 @@ def faults_of(args: dict[str, Json]) -> list[str]:
     return [error.pointer for error in caught.value.errors]
 
 
+def bound_with(args: dict[str, Json], inputs: dict[str, Json], now: str = "") -> dict[str, Json]:
+    """The arguments with `inputs` and `now` filled in."""
+    return references.bind(args, references.find(args), inputs, now, "#/args")
+
+
+def resolved(args: dict[str, Json], outputs: dict[str, Json]) -> dict[str, Json]:
+    """The arguments with results filled in."""
+    return references.resolve(args, references.find(args), outputs)
+
+
 def test_references_are_found_wherever_they_stand() -> None:
     """A reference in a list in an object is found, with its pointer and the top-level argument that holds it."""
     found = references.find({"json": {"a/b": [1, {"$ref": "steps.page.json.price"}]}, "url": {"$ref": "inputs.url"}})
@@ -130,7 +140,7 @@ def test_the_whole_of_jmespath_that_is_harmless_works() -> None:
         "d": "steps.page",
     }
     args: dict[str, Json] = {name: {"$ref": target} for name, target in refs.items()}
-    assert references.resolve(args, outputs) == {"a": 1, "b": "y", "c": 2, "d": outputs["page"]}
+    assert resolved(args, outputs) == {"a": 1, "b": "y", "c": 2, "d": outputs["page"]}
 
 
 def test_inputs_and_now_are_filled_in_once_and_results_stay() -> None:
@@ -141,7 +151,7 @@ def test_inputs_and_now_are_filled_in_once_and_results_stay() -> None:
         "c": [{"$ref": "steps.page"}],
         "d": 1.5,
     }
-    bound = references.bind(args, {"order": {"id": 7}}, "2026-11-24T07:00:00Z")
+    bound = bound_with(args, {"order": {"id": 7}}, "2026-11-24T07:00:00Z")
     assert bound == {"a": 7, "b": "2026-11-24T07:00:00Z", "c": [{"$ref": "steps.page"}], "d": 1.5}
 
 
@@ -149,7 +159,7 @@ def test_inputs_and_now_are_filled_in_once_and_results_stay() -> None:
 def test_an_input_that_is_missing_null_or_a_reference_of_its_own_is_pointed_at(inputs: dict[str, Json]) -> None:
     """An input cannot bring a reference with it, and a missing one is a fault of the request, not of the run."""
     with pytest.raises(Invalid) as caught:
-        references.bind({"x": [{"$ref": "inputs.order"}]}, inputs, "", "#/args")
+        bound_with({"x": [{"$ref": "inputs.order"}]}, inputs)
     assert caught.value.errors[0].pointer.startswith("#/args/x/0")
 
 
@@ -159,7 +169,7 @@ def test_an_input_that_is_missing_null_or_a_reference_of_its_own_is_pointed_at(i
 def test_a_missing_or_null_result_is_a_permanent_failure(outputs: dict[str, Json]) -> None:
     """The API promises: one that is null when the step runs is a permanent failure."""
     with pytest.raises(Unresolvable) as caught:
-        references.resolve({"value": {"$ref": "steps.page.json.price"}}, outputs)
+        resolved({"value": {"$ref": "steps.page.json.price"}}, outputs)
     assert caught.value.code == "ref_missing"
 
 
@@ -168,7 +178,7 @@ def test_a_result_out_of_its_bounds_is_not_sent(price: Json) -> None:
     """I4: what the plan did not allow is not done under its approval."""
     must: Json = {"type": "number", "minimum": 0, "maximum": 50_000}
     with pytest.raises(Unresolvable) as caught:
-        references.resolve({"json": {"amount": {"$ref": "steps.page.price", "must": must}}}, {"page": {"price": price}})
+        resolved({"json": {"amount": {"$ref": "steps.page.price", "must": must}}}, {"page": {"price": price}})
     assert caught.value.code in {"ref_out_of_bounds", "ref_unusable"}
 
 
@@ -176,7 +186,7 @@ def test_a_result_within_its_bounds_is_filled_in_exactly() -> None:
     """The amount that the far side gave is the amount that is sent."""
     must: Json = {"type": "number", "maximum": 50_000}
     args: dict[str, Json] = {"json": {"amount": {"$ref": "steps.page.price", "must": must}, "note": "n"}}
-    assert references.resolve(args, {"page": {"price": 39_000}}) == {"json": {"amount": 39_000, "note": "n"}}
+    assert resolved(args, {"page": {"price": 39_000}}) == {"json": {"amount": 39_000, "note": "n"}}
     assert not references.unbounded(args)
 
 
@@ -203,14 +213,14 @@ def test_a_result_that_looks_like_a_reference_is_never_followed() -> None:
     """A foreign body with a `$ref` of its own would otherwise read another step's result."""
     outputs: dict[str, Json] = {"page": {"json": {"deep": [{"$ref": "steps.secret.json"}]}}, "secret": {"json": "s"}}
     with pytest.raises(Unresolvable) as caught:
-        references.resolve({"value": {"$ref": "steps.page.json"}}, outputs)
+        resolved({"value": {"$ref": "steps.page.json"}}, outputs)
     assert caught.value.code == "ref_unusable"
 
 
 def test_what_is_not_filled_in_by_now_is_never_sent() -> None:
     """A plan that still holds `inputs` when it runs was not stored by intake, and fails."""
     with pytest.raises(Unresolvable):
-        references.resolve({"value": {"$ref": "inputs.x"}}, {})
+        resolved({"value": {"$ref": "inputs.x"}}, {})
 
 
 def test_which_arguments_hold_results_and_whether_they_are_bounded() -> None:
@@ -225,13 +235,13 @@ def test_which_arguments_hold_results_and_whether_they_are_bounded() -> None:
 def test_a_value_without_references_is_left_as_it_is(value: Json) -> None:
     """What is shown is what runs: binding and resolving change nothing but references."""
     args: dict[str, Json] = {"value": value}
-    assert same(references.resolve(references.bind(args, {}, ""), {}), args)
+    assert same(resolved(bound_with(args, {}), {}), args)
 
 
 @given(JSON.filter(lambda value: value is not None))
 def test_a_result_arrives_whole(value: Json) -> None:
     """A whole result that JSON can hold is filled in unchanged, wherever its reference stands."""
-    filled = references.resolve({"json": {"k": [{"$ref": "steps.page"}]}}, {"page": value})
+    filled = resolved({"json": {"k": [{"$ref": "steps.page"}]}}, {"page": value})
     assert same(filled, {"json": {"k": [value]}})
 
 
@@ -272,5 +282,5 @@ def test_a_bound_that_would_cost_minutes_to_check_is_refused() -> None:
     few: Json = {"items": {"anyOf": [{"const": n} for n in range(50)]}}
     value: Json = [49] * 20_000
     with pytest.raises(references.Unresolvable) as refused:
-        references.resolve({"value": {"$ref": "steps.page", "must": few}}, {"page": value})
+        resolved({"value": {"$ref": "steps.page", "must": few}}, {"page": value})
     assert refused.value.code == "ref_out_of_bounds"
