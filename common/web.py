@@ -30,6 +30,7 @@ from common.core.errors import (
     NotFound,
 )
 from common.core.task import Lang
+from common.head import headed
 from common.ports import Principal
 from common.problems import problem, reader_lang
 from common.routes import ROUTE, FunctionName, Route
@@ -65,7 +66,7 @@ class App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """See Starlette: called once, at the first request."""
-        return observed(shortened(super().build_middleware_stack(), self.router.routes), self.function)
+        return observed(headed(shortened(super().build_middleware_stack(), self.router.routes)), self.function)
 
 
 def make_app(
