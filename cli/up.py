@@ -24,8 +24,8 @@ from common.routes import FUNCTIONS
 from infra.local import binaries, nginx, postgres, setup, stack as stacks, takeover, valkey
 from infra.local.errors import UpError
 from infra.local.folder import DataFolder, open_folder, take, write_private
-from infra.local.logs import trim
 from infra.local.question import Question, StoppedEarlyError, raise_if_fallen, raise_if_stopped
+from infra.local.rehearsal import rehearse
 from infra.local.screen import Screen
 from infra.local.server_file import describe
 from infra.local.supervisor import Supervisor
@@ -82,7 +82,7 @@ def _run(options: Options, scale: Mapping[str, int], screen: Screen) -> None:
     supervisor = Supervisor(
         screen,
         changed=lambda: write_private(folder.server_file, describe(stack, supervisor.parts)),
-        housekeeping=lambda: trim(folder.log),
+        minute=stack.minute,
     )
     stack.close = (lock, *supervisor.descriptors)
     try:
@@ -159,7 +159,7 @@ def _start(stack: stacks.Stack, supervisor: Supervisor, screen: Screen, began: f
     took = functions_began - servers_began + float(str(found["seconds"]))
     screen.done(2, "servers", took, postgres=found["postgres"], valkey=_valkey_version(stack), schema=found["schema"])
     screen.begin(3, "starting_functions")
-    gc.freeze()
+    rehearse(stack)
     for part in (*stack.functions(), *stack.doors()):
         supervisor.launch(part)
     token = stack.folder.secret("admin.token") or ""

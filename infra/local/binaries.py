@@ -17,6 +17,14 @@ from infra.local.errors import UpError
 
 # What root keeps outside the data folder: programs and clusters that PostgreSQL's user must reach.
 ROOTS_HOME: Final = Path("/var/lib/aiw")
+# What the servers' wheels are made for.
+PLATFORMS: Final = {
+    ("linux", "x86_64"): "linux-x86_64",
+    ("linux", "amd64"): "linux-x86_64",
+    ("linux", "aarch64"): "linux-aarch64",
+    ("linux", "arm64"): "linux-aarch64",
+    ("darwin", "arm64"): "darwin-arm64",
+}
 # Headers, static libraries and build files: half of the wheel, and nothing that runs.
 _NOT_NEEDED: Final = shutil.ignore_patterns("include", "pgxs", "*.a", "pkgconfig", "__pycache__")
 
@@ -38,10 +46,12 @@ def package_version(name: str) -> str:
 
 
 def platform_folder() -> str:
-    """The wheels' name for this machine."""
+    """The wheels' name for this machine. UpError if there are none for it."""
     machine = os.uname().machine.lower()
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
-    return f"linux-{machine}" if sys.platform == "linux" else "darwin-arm64"
+    found = PLATFORMS.get((sys.platform, machine))
+    if found is None:
+        raise UpError("platform", system=os.uname().sysname, machine=machine)
+    return found
 
 
 def valkey_server() -> Path:

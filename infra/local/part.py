@@ -21,7 +21,7 @@ class Stage(IntEnum):
     """In which order the parts are stopped: nobody loses what it stands on before it has ended itself."""
 
     FUNCTIONS = 1  # finish or release what they hold
-    DOORS = 2  # connector, timer, nginx: bring nothing new
+    DOORS = 2  # connector, nginx: bring nothing new
     VALKEY = 3
     POSTGRES = 4
 

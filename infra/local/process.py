@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -17,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from infra.local import ps
+
+HAS_PROC: Final = Path("/proc/self/stat").exists()
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 SECONDS_BETWEEN_LOOKS: Final = 0.02
@@ -61,18 +63,15 @@ class Start:
 
 def identity(pid: int) -> Identity | None:
     """The process that has this id now, None if there is none (or only its remains)."""
+    if not HAS_PROC:
+        started = ps.started(pid)
+        return None if started is None else Identity(pid, started)
     try:
         # The name in brackets may hold anything, blanks and brackets too; what follows it does not.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None if sys.platform == "linux" else _identity_by_ps(pid)
+        return None
     return None if fields[0] in "ZX" else Identity(pid, fields[19])
-
-
-def _identity_by_ps(pid: int) -> Identity | None:
-    """As `identity`, where there is no /proc."""
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return Identity(pid, found.stdout.strip()) if found.stdout.strip() else None
 
 
 def run_program(argv: Sequence[str | Path], start: Start) -> int:
@@ -137,6 +136,13 @@ def _settle(parent: int, start: Start) -> None:
     os.environ.update(start.environment)
 
 
+def give_back() -> None:
+    """Give the system the memory that is free inside of this process, as far as its C library can (glibc)."""
+    trim = getattr(_LIBC, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def wait_gone(processes: Sequence[Identity], seconds: float) -> list[Identity]:
     """Wait until all have ended; returns those that have not after `seconds`. Not for one's own children."""
     until = time.monotonic() + seconds
@@ -155,8 +161,8 @@ def members(leader: Identity) -> list[Identity]:
     if identity(leader.pid) not in (None, leader):
         return []
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        process = identity(int(entry.name))
+    for pid in _pids():
+        process = identity(pid)
         if process is not None and _group(process.pid) == leader.pid and int(process.started) >= int(leader.started):
             found.append(process)
     return found
@@ -171,14 +177,27 @@ def _group(pid: int) -> int:
 
 def processes_in(folder: Path) -> list[Identity]:
     """Those whose working folder is exactly `folder`: PostgreSQL's, down to the last backend, stay in their cluster."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            is_there = (entry / "cwd").readlink() == folder
-        except OSError:
-            # Gone meanwhile, or somebody else's: not ours.
-            continue
-        process = identity(int(entry.name)) if is_there else None
-        if process is not None:
-            found.append(process)
-    return found
+    there = [pid for pid in _pids() if _works_in(pid, folder)] if HAS_PROC else ps.pids_in(folder)
+    return [process for process in map(identity, there) if process is not None]
+
+
+def program_of(process: Identity) -> str:
+    """The name of the program that it runs; "" if it is gone, or somebody else's."""
+    if not HAS_PROC:
+        return ps.program(process.pid)
+    try:
+        return Path(f"/proc/{process.pid}/exe").readlink().name
+    except OSError:
+        return ""
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")] if HAS_PROC else ps.pids()
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    except OSError:
+        # Gone meanwhile, or somebody else's: not ours.
+        return False

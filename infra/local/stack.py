@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from common import analysis
 from common.routes import FUNCTIONS
-from infra.local import nginx, postgres, timer, valkey
+from infra.local import nginx, postgres, valkey
 from infra.local.folder import DataFolder
+from infra.local.logs import trim
 from infra.local.part import Part, Stage
 from infra.local.process import Start, fork
+from infra.local.timer import knock
 
 if TYPE_CHECKING:
     from infra.local.postgres import Cluster
@@ -31,12 +33,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _IMPORTED_LATE: Final = (
     "anyio._backends._asyncio",
     "common.connector",
+    "fastapi.telemetry._runtime",
     "genai_prices.data",  # 18 MB: what models cost is looked up at the start
     "genai_prices.data_units",
     "genai_prices.decompose",
     "genai_prices.validation",
     "infra.local.function",
     "sqlalchemy.dialects.postgresql.pg8000",
+    "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
     "uvloop",
 )
@@ -68,6 +72,11 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def function_url(self) -> str:
+        """Where each function is, by `{name}`."""
+        return f"{self.url}/function/{{name}}"
+
+    @property
     def sockets(self) -> dict[str, list[Path]]:
         """Where the replicas of each function listen."""
         return {
@@ -83,7 +92,7 @@ class Stack:
             "AIW_DATABASE_URL": self.database_url,
             "AIW_DATABASE_ROLE": ROLE.get(function, "aiw_app"),
             "AIW_REDIS_URL": self.redis_url,
-            "AIW_FUNCTION_URL": f"{self.url}/function/{{name}}",
+            "AIW_FUNCTION_URL": self.function_url,
             "AIW_PUBLIC_URL": os.environ.get("AIW_PUBLIC_URL") or self.url,
             "AIW_DATA": str(self.folder.root),
             "AIW_SECRETS_DIR": str(self.folder.secrets),
@@ -152,12 +161,10 @@ class Stack:
         return part
 
     def doors(self) -> list[Part]:
-        """Connector, minute timer and nginx."""
+        """Connector and nginx."""
         connector = sys.modules["common.connector"]
-        schedule = f"{self.url}/function/schedule"
         return [
             Part(CONNECTOR, Stage.DOORS, launch=self._forked(CONNECTOR, connector.main)),
-            Part("timer", Stage.DOORS, launch=self._forked("timer", lambda: timer.run(schedule))),
             Part("nginx", Stage.DOORS, launch=lambda: nginx.start(self.folder, self.port, self.sockets)),
         ]
 
@@ -168,6 +175,11 @@ class Stack:
             return fork(body, replace(start, close=(*start.close, *listeners)))
 
         return launch
+
+    def minute(self) -> None:
+        """What the supervisor does at the start of each minute."""
+        knock(self.sockets["schedule"])
+        trim(self.folder.log)
 
     def shut(self, path: Path) -> None:
         """Close a listening socket: from now on nginx answers 503 for it by itself."""

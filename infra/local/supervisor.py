@@ -15,8 +15,8 @@ from typing import Final
 
 from infra.local.part import Part, Stage
 from infra.local.screen import Screen
+from infra.local.timer import until_next_minute
 
-HOUSEKEEPING_SECONDS: Final = 60.0
 # How long each stage may take before it is killed. Functions finish what runs, up to `drain_seconds`.
 PATIENCE: Final = {Stage.FUNCTIONS: 25.0, Stage.DOORS: 5.0, Stage.VALKEY: 5.0, Stage.POSTGRES: 60.0}
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,16 +25,18 @@ _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Supervisor:
     """Has the parts in the order in which they were added. `changed` is called when a process id changes."""
 
-    def __init__(self, screen: Screen, changed: Callable[[], None], housekeeping: Callable[[], None]) -> None:
-        """`housekeeping` is called about once a minute. Signals are caught from here on."""
+    def __init__(self, screen: Screen, changed: Callable[[], None], minute: Callable[[], None]) -> None:
+        """`minute` is called at the start of each. Signals are caught from here on."""
         self.parts: list[Part] = []
         self.stops = 0
         self._screen = screen
         self._changed = changed
-        self._housekeeping = housekeeping
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._minute = minute
+        self._wake_read, self._wake_write = os.pipe()
+        for end in (self._wake_read, self._wake_write):
+            os.set_blocking(end, False)  # as the module `signal` wants it
         self._reaped: dict[int, int] = {}
-        self._tidied = time.monotonic()
+        self._minute_at = _next_minute()
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in _STOPPING:
             signal.signal(number, self._asked_to_stop)
@@ -66,12 +68,11 @@ class Supervisor:
         while not self.stops:
             self._reap()
             self._restart_due()
-            now = time.monotonic()
-            if now - self._tidied >= HOUSEKEEPING_SECONDS:
-                self._tidied = now
-                self._housekeeping()
+            if time.monotonic() >= self._minute_at:
+                self._minute()
+                self._minute_at = _next_minute()
             wakes = [part.due for part in self.parts if part.due is not None]
-            self.sleep(min([*wakes, self._tidied + HOUSEKEEPING_SECONDS]) - now)
+            self.sleep(min([*wakes, self._minute_at]) - time.monotonic())
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not through a signal or the end of a child."""
@@ -135,6 +136,11 @@ class Supervisor:
     def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.stops += 1
+
+
+def _next_minute() -> float:
+    """When the next full minute begins, on the monotonic clock."""
+    return time.monotonic() + until_next_minute(time.time())
 
 
 def _noticed(number: int, frame: FrameType | None) -> None:

@@ -1,17 +1,19 @@
-"""The laptop's minute timer, in place of cron-connector: wakes `schedule` at the start of every minute."""
+"""The laptop's minute timer, in place of cron-connector: the supervisor wakes `schedule` at the start of each minute.
+
+It needs nothing that could be away with connector or nginx: the supervisor keeps the functions' sockets open itself.
+"""
 
 from __future__ import annotations
 
-import logging
-import time
-import urllib.error
-import urllib.request
+import socket
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 MINUTE: Final = 60.0
-# A wake runs for as long as its time budget; the next one joins it.
-ANSWER_SECONDS: Final = 55.0
-log = logging.getLogger(__name__)
+KNOCK: Final = (
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Topic: cron-function\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 def until_next_minute(now: float) -> float:
@@ -19,16 +21,20 @@ def until_next_minute(now: float) -> float:
     return MINUTE - now % MINUTE
 
 
-def run(url: str) -> None:
-    """POST to `url` every minute, for ever. A wake that fails is lost, and the next one does its work."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # A proxy of the user's is not for this machine's own address.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        time.sleep(until_next_minute(time.time()))
-        request = urllib.request.Request(url, data=b"", headers={"X-Topic": "cron-function"}, method="POST")  # noqa: S310 - our own http address
-        try:
-            with opener.open(request, timeout=ANSWER_SECONDS) as answer:
-                answer.read()
-        except (urllib.error.URLError, OSError) as exc:
-            log.info("schedule was not woken: %s", exc)
+def knock(sockets: Iterable[Path]) -> bool:
+    """Wake whoever listens on the first of `sockets` that somebody does; whether there was one. Never waits.
+
+    The answer, which may take as long as a wake's time budget, is nobody's: a wake that fails is lost, and the next
+    one does its work.
+    """
+    for path in sockets:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.setblocking(False)
+            try:
+                door.connect(str(path))
+                door.send(KNOCK)
+            except OSError:
+                # Shut, or so full of requests that it needs no further wake.
+                continue
+            return True
+    return False

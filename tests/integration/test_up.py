@@ -23,6 +23,7 @@ import pytest
 
 from common.routes import FUNCTIONS
 from infra.local.process import Identity, identity
+from infra.local.timer import knock
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # A busy machine may take this long to start; it takes two seconds.
@@ -173,9 +174,9 @@ def works(up: Running) -> bool:
 
 
 def test_the_whole_stack_runs_as_processes_of_its_own(up: Running) -> None:
-    """Five functions (one of them twice), connector, timer, nginx, Valkey and PostgreSQL, each in its own session."""
+    """Five functions (one of them twice), connector, nginx, Valkey and PostgreSQL, each in its own session."""
     parts = up.parts()
-    assert parts.keys() == {*FUNCTIONS, "execute-2", "connector", "timer", "nginx", "valkey", "postgres"}
+    assert parts.keys() == {*FUNCTIONS, "execute-2", "connector", "nginx", "valkey", "postgres"}
     for name, process in parts.items():
         assert process.is_alive(), name
         assert os.getsid(process.pid) == process.pid, name
@@ -188,6 +189,20 @@ def test_every_function_is_reached_through_the_front_door(up: Running) -> None:
         assert up.ask("POST", f"/function/{name}")[0] in (200, 202)
     assert up.ask("GET", "/api/v1/tasks", token=up.token())[0] == 200
     assert up.ask("GET", "/api/v1/tasks")[0] == 401
+
+
+def test_the_minute_runs_schedule_although_nobody_waits_for_it(up: Running) -> None:
+    """What the supervisor does each minute: a wake whose sender is gone before it has run."""
+    log = up.data / "log" / "schedule.log"
+
+    def wakes() -> int:
+        return log.read_text().count('"method":"POST","route":"/","status":200')
+
+    before, until = wakes(), time.monotonic() + PATIENCE
+    assert knock([up.data / "run" / "schedule.sock"])
+    while wakes() == before:
+        assert time.monotonic() < until, "it did not run"
+        time.sleep(0.05)
 
 
 def test_secrets_and_sockets_are_their_owners(up: Running) -> None:

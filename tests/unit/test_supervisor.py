@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from infra.local.part import LONGEST_DELAY, Part, Stage
 from infra.local.process import Identity, identity, members
 from infra.local.screen import Screen, width
 from infra.local.stack import replicas
-from infra.local.timer import until_next_minute
+from infra.local.supervisor import Supervisor
+from infra.local.timer import KNOCK, knock, until_next_minute
 
 
 def test_a_reused_process_id_is_nobody_we_know() -> None:
@@ -154,6 +156,47 @@ def test_replicas_have_names() -> None:
 
 
 def test_the_timer_keeps_to_the_minute() -> None:
-    """It does not drift by what a wake takes."""
+    """It does not drift by what a minute's work takes."""
     assert until_next_minute(120.0) == 60.0
     assert until_next_minute(179.5) == 0.5
+
+
+def test_whoever_listens_is_woken_and_nobody_waits_for_an_answer(tmp_path: Path) -> None:
+    """A replica that was given up is passed over; what is sent is a wake with an empty body."""
+    shut, door = tmp_path / "schedule.sock", tmp_path / "schedule-2.sock"
+    assert knock([shut, door]) is False
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(shut))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(door))
+        listener.listen(1)
+        assert knock([shut, door]) is True
+        came, _ = listener.accept()
+        with came:
+            assert came.recv(1000) == KNOCK
+            assert came.recv(1000) == b""
+
+
+def test_the_supervisor_does_its_work_of_a_minute_and_sleeps_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start of the minute, once; a signal ends it."""
+    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+    before = {number: signal.getsignal(number) for number in stopping}
+    minutes: list[float] = []
+
+    def minute() -> None:
+        minutes.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("infra.local.supervisor.until_next_minute", lambda _: 0.05 if not minutes else 60.0)
+    began = time.monotonic()
+    supervisor = Supervisor(Screen("en", as_json=True, out=io.StringIO()), changed=lambda: None, minute=minute)
+    try:
+        supervisor.run()
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for descriptor in supervisor.descriptors:
+            os.close(descriptor)
+    assert len(minutes) == 1
+    assert 0.05 <= minutes[0] - began < 5
