@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     cache_checks: float = Field(default=0.01, ge=0, le=1)  # share of cache hits that are asked again
     escalate_below: float = Field(default=0.6, ge=0, le=1)  # confidence under which the strong model reads again
 
+    cache_days: int = Field(default=90, ge=1, le=3650)  # an answer that did not serve for so long is forgotten
+    ledger_days: int = Field(default=400, ge=62, le=36500)  # calls are kept since their month ended; totals for ever
+
     # limits; reasons as above
     lease_seconds: int = Field(default=60, ge=10, le=900)  # a dead worker's task waits this long
     claim_tasks: int = Field(default=100, ge=1, le=1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -54,4 +54,10 @@ class Costs(Protocol):
     """The ledger, looked at. Only the workspace's own calls."""
 
     def month(self, workspace: UUID, month: str | None = None) -> MonthCosts:
-        """A month as `YYYY-MM`; None: the present one."""
+        """A month as `YYYY-MM`; None: the present one. Of one that was forgotten all that is known is what it cost."""
+
+    def forget(self, kept: timedelta, limit: int = 1000) -> int:
+        """Maintenance: delete calls of months that ended so long ago, at most `limit` of all workspaces; how many.
+
+        Not before 62 days: the month that has just ended is looked at. What a month cost in all is kept.
+        """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from mangum import Mangum
 
 from common.claim_loop import Turn
@@ -9,6 +11,7 @@ from common.web import Function, make_app
 from common.wiring import Container
 
 from .maintenance import Maintenance
+from .retention import Retention
 
 
 class Schedule(Function):
@@ -21,7 +24,13 @@ class Schedule(Function):
             approvals=container.approvals,
             workspace=container.workspace,
             budget=container.budget,
-            answers=container.answers,
+            retention=Retention(
+                queue=container.queue,
+                answers=container.answers,
+                costs=container.costs,
+                answers_kept=timedelta(days=container.settings.cache_days),
+                calls_kept=timedelta(days=container.settings.ledger_days),
+            ),
             notifier=container.notifier,
             catalogue=container.catalogue,
             clock=container.clock,

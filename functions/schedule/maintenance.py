@@ -13,13 +13,13 @@ from common.core.after_step import REMIND_IN, Began, Limits, NotDone, Unknown, a
 from common.core.lifecycle import Detail, NextStep, Transition, move
 from common.core.policy import destination, planned
 from common.core.task import Effect, Failure, State, Task
-from common.ports import Answers, Approvals, Budget, Clock, Notifier, Queue, Workspace
+from common.ports import Approvals, Budget, Clock, Notifier, Queue, Workspace
 from common.transitions import Settled, write
+
+from .retention import Retention
 
 ACTOR: Final = "schedule"
 LIMIT: Final = 200
-FORGET: Final = 1000  # a day of a thousand keyed tasks is dropped within a minute or two, and no statement is long
-ANSWERS_KEPT: Final = timedelta(days=30)  # without being used; then what they cost is forgotten, too
 ALL_WAKES: Final = ("aiw.approval.requested", "aiw.task.manual", "aiw.task.queued", "aiw.task.received")
 
 
@@ -31,7 +31,7 @@ class Maintenance:
     approvals: Approvals
     workspace: Workspace
     budget: Budget
-    answers: Answers
+    retention: Retention
     notifier: Notifier
     catalogue: Catalogue
     clock: Clock
@@ -40,8 +40,6 @@ class Maintenance:
     def turn(self) -> tuple[int, int, bool]:
         """Look at what is due: how many there were, how many moved, and whether there may be more."""
         self.budget.expire()
-        self.queue.forget(FORGET)
-        self.answers.forget(ANSWERS_KEPT, FORGET)
         due = self.queue.due(LIMIT)
         reminded = [task.id for task in due if task.state is State.MANUAL and not _cancels(task)]
         if reminded:
@@ -52,6 +50,7 @@ class Maintenance:
         done += self._apply(self._reassessed({task.id for task in due}))
         # Missed wakes: whatever waits, somebody is told to look, each minute. A wake for nothing costs one short claim.
         self.notifier.publish(ALL_WAKES)
+        self.retention.turn()
         return len(due), done, len(due) == LIMIT and done > 0
 
     def after(self, task: Task) -> Transition | NextStep | None:

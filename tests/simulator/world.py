@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from random import Random
 from typing import Any, Final, cast
@@ -18,6 +19,7 @@ from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
 from common.adapters.memory.batches import MemoryBatches
 from common.adapters.memory.budget import MemoryBudget
+from common.adapters.memory.costs import MemoryCosts
 from common.adapters.memory.people import MemoryPeople
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.reads import MemoryReads
@@ -34,6 +36,7 @@ from functions.execute.context import Means as RunnerMeans
 from functions.execute.recorder import InlineRecorder
 from functions.execute.run import Runner
 from functions.schedule.maintenance import Maintenance
+from functions.schedule.retention import Retention
 from tests.simulator.doing import MOVES
 from tests.simulator.far_batches import FarBatches
 from tests.simulator.far_side import Act, FarSide
@@ -257,7 +260,13 @@ class World:
             approvals=self.approvals,
             workspace=self.workspace,
             budget=self.budget,
-            answers=self.answers,
+            retention=Retention(
+                queue=self.queue,
+                answers=self.answers,
+                costs=MemoryCosts(self.store),
+                answers_kept=timedelta(days=90),
+                calls_kept=timedelta(days=400),
+            ),
             notifier=self.notifier,
             catalogue=self.catalogue,
             clock=self.time,

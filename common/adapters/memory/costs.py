@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
 
@@ -27,6 +27,7 @@ class MemoryCosts:
         with self.store.commit() as now:
             wanted = month or f"{now:%Y-%m}"
             budget = self.store.budgets.get((workspace, wanted))
+            spent = 0 if budget is None else budget.spent
             mine = [c for c in self.store.calls.values() if c.workspace == workspace and c.state in BILLED]
             calls = [c for c in mine if c.month == wanted]
             hits = self._hits(workspace, wanted)
@@ -35,7 +36,7 @@ class MemoryCosts:
                 at=now,
                 cap=None if budget is None else budget.cap,
                 reserved=0 if budget is None else budget.reserved,
-                all=_sum(calls),
+                all=_sum(calls) if calls else CallSum(cost=spent, baseline=spent),  # none left: it was forgotten
                 levered=_levered(calls),
                 packs=_sum(c for c in calls if c.tasks > 1),
                 models={model: _sum(c for c in calls if c.model == model) for model in {c.model for c in calls}},
@@ -48,6 +49,16 @@ class MemoryCosts:
                 hits=hits,
                 naive_task=_naive(mine, wanted) if hits else 0,
             )
+
+    def forget(self, kept: timedelta, limit: int = 1000) -> int:
+        """See Costs."""
+        with self.store.commit() as now:
+            first_kept = f"{now - kept:%Y-%m}"
+            old = [c.id for c in self.store.calls.values() if c.month < first_kept and c.state != "reserved"][:limit]
+            for call in old:
+                del self.store.calls[call]
+                self.store.batches.pop(call, None)
+            return len(old)
 
     def _kinds(self, calls: list[CallEntry]) -> dict[str | None, KindCost]:
         shares: dict[UUID, Fraction] = defaultdict(Fraction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from common.adapters.postgres.connection import Database, Row
 from common.ports import CallSum, KindCost, MonthCosts, Saved, Usage
 
 BUDGET: Final = """
-SELECT m.month::text, clock_timestamp(), b.cap, coalesce(b.reserved, 0)
+SELECT m.month::text, clock_timestamp(), b.cap, coalesce(b.reserved, 0), coalesce(b.spent, 0)
 FROM (SELECT coalesce($2::date, date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date)) AS m(month)
 LEFT JOIN budgets b ON b.workspace = $1::uuid AND b.month = m.month"""
 
@@ -54,6 +54,8 @@ FROM calls c WHERE c.workspace = $1::uuid AND c.purpose = 'analysis' AND c.reaso
     AND c.month = (SELECT max(n.month) FROM calls n WHERE n.workspace = $1::uuid AND n.month <= $2::date
         AND n.purpose = 'analysis' AND n.reason = 'first' AND n.state = 'settled')"""
 
+FORGET: Final = "SELECT forget_calls($1::interval, $2::int)"
+
 
 class PostgresCosts:
     """`ports.Costs`."""
@@ -66,10 +68,11 @@ class PostgresCosts:
         """See ports.Costs."""
         home = str(workspace)
         wanted = None if month is None else f"{month}-01"
-        [[first, at, cap, reserved]] = self._database.run(BUDGET, home, wanted)
+        [[first, at, cap, reserved, spent]] = self._database.run(BUDGET, home, wanted)
         rows = self._database.run(CALLS, home, first)
         nothing = next((row for row in rows if row[0] == BY_NOTHING), None)
-        whole = CallSum() if nothing is None or nothing[6] == 0 else _sum(nothing)
+        # what was spent and has no calls any more was forgotten
+        whole = CallSum(cost=int(spent), baseline=int(spent)) if nothing is None or nothing[6] == 0 else _sum(nothing)
         kinds = {kind: KindCost(tasks=tasks, cost=int(cost)) for kind, tasks, cost in self._kinds(home, first, whole)}
         left = whole.cost - sum(kind.cost for kind in kinds.values())
         hits = self._database.run(HITS, home, *_range(first))
@@ -89,6 +92,11 @@ class PostgresCosts:
             hits={_day(day): count for day, count in hits},
             naive_task=int(naive),
         )
+
+    def forget(self, kept: timedelta, limit: int = 1000) -> int:
+        """See ports.Costs."""
+        [[gone]] = self._database.run(FORGET, f"{kept.total_seconds()} s", str(limit))
+        return int(gone)
 
     def _kinds(self, home: str, first: str, whole: CallSum) -> list[Row]:
         return self._database.run(KINDS, home, first) if whole.calls else []
