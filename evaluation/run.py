@@ -18,7 +18,7 @@ from common.adapters.memory.store import MemoryStore
 from common.analysis.chain import chain_of
 from common.analysis.planning import plan_for
 from common.analysis.prompts import ANALYSIS
-from common.analysis.rules.rules import Rules
+from common.analysis.rules.reader import Rules
 from common.config import Settings
 from common.core.task import Frozen, Risk
 from common.ports import Analyzer, Answer, BudgetView, NotAnswered, Question

@@ -20,7 +20,7 @@ from common.analysis.money.quote import Quote
 from common.analysis.packs.asking import Packing, Packs, Source
 from common.analysis.prompts import ANALYSIS
 from common.analysis.providers.registry import Provider, provider
-from common.analysis.rules.rules import Rules
+from common.analysis.rules.reader import Rules
 from common.analysis.warm import Warm
 from common.config import Settings
 from common.core.task import Failure, Json, Task

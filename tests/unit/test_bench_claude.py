@@ -15,7 +15,7 @@ from bench.claude.ways import WAYS
 from bench.claude.workload import Workload, workload
 from common.actions.catalogue import Catalogue
 from common.analysis.cache.time_words import speaks_of_time
-from common.analysis.rules.rules import Rules
+from common.analysis.rules.reader import Rules
 from common.core.policy import Function, Policy
 from common.core.task import Request, Risk, State, Step, Task
 from common.ports import Answer, Question

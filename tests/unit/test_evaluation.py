@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.actions.catalogue import Catalogue
-from common.analysis.rules.rules import Rules
+from common.analysis.rules.reader import Rules
 from common.config import Settings
 from common.core.spending import NANO
 from common.ports import Answer, NotAnswered, Question

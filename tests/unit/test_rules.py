@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from common.actions.catalogue import Catalogue
-from common.analysis.rules.rules import Rules, recipes
+from common.analysis.rules.reader import Rules, recipes
 from common.core.policy import Function, Policy
 from common.core.task import Attempt, Effect, Json, OutcomeKind, Plan, Request, Risk, State, Step, Task
 from common.ports import Answer, NotAnswered, Question
