@@ -33,6 +33,9 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")
     given = parser.parse_args(words)
+    if not Path("/proc/self/smaps_rollup").exists():
+        print("bench: CPU time and memory are read from Linux's /proc, which is not here", file=sys.stderr)
+        return 1
     length = QUICK if given.quick else FULL
     if given.peers is not None:
         length = replace(length, peers=tuple(name.strip() for name in given.peers.split(",") if name.strip()))

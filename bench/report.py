@@ -32,11 +32,17 @@ TARGETS: Final[Mapping[str, Target]] = {
     "pss": Target(350, at_most=True),
     "burn_of_allowed": Target(0.85),
 }
+# What the peers did when the floors above were set, chains/s. A floor is as good as its ratio to them: they run on the
+# machine that we run on, in the same minutes.
+PEERS_AT_FLOORS: Final[Mapping[str, float]] = {"dramatiq": 927, "celery": 330, "procrastinate": 249}
 UNITS: Final[Mapping[str, tuple[str, str]]] = {
     "by_100": ("tasks/s, arrays of 100", "{:,.0f}"),
     "singly": ("tasks/s, one a POST, 32 connections", "{:,.0f}"),
     "p50": ("submit to result, p50, ms", "{:.1f}"),
     "p99": ("submit to result, p99, ms", "{:.1f}"),
+    "speed": ("speed of this machine meanwhile", "{:.2f}"),
+    "by_100_at_speed_1": ("  arrays of 100, by the machine's speed", "{:,.0f}"),
+    "singly_at_speed_1": ("  one a POST, by the machine's speed", "{:,.0f}"),
     "idle_cpu": ("idle, % of a core", "{:.2f}"),
     "pss": ("memory (PSS), MB", "{:.0f}"),
     "burn_of_allowed": ("1 ms of CPU a task: share of what two cores allow", "{:.2f}"),
@@ -92,6 +98,7 @@ class Report:
             "with_finished": {"tasks": self.finished, "figures": _documents(self.million)},
             "peers": {name: _documents(figures) for name, figures in self.peers.items()},
             "ratios": {name: _documents(figures) for name, figures in self.ratios.items()},
+            "floors_as_ratios": {name: floors_as_ratios(name) for name in self.peers},
             "cpu_us_a_task": {name: dict(parts) for name, parts in self.cpu.items()},
             "client_us_a_task": dict(self.client),
             "idle": {name: {"cpu_percent": cpu, "pss_mb": size} for name, (cpu, size) in self.idle.items()},
@@ -107,6 +114,8 @@ class Report:
     def text(self) -> str:
         """As tables."""
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
+        if "speed" in self.ours:
+            machine += f"\nthis machine: {_speed(self.ours['speed'])}"
         head = [*_OURS, f"with {self.finished:,} finished" if self.million else ""]
         parts = [machine, _table(head, [_our_line(name, self) for name in self.ours])]
         if self.peers:
@@ -118,7 +127,21 @@ class Report:
 
 
 _OURS: Final = ["ours", "median", "noise", "target", "aim", ""]
-_PEERS: Final = ["peer", "figure", "median", "noise", "ours / theirs (by 100)", "ours / theirs (singly)"]
+_PEERS: Final = [
+    "peer", "figure", "median", "noise", "ours / theirs, by 100", "floor", "ours / theirs, singly", "floor",
+]  # fmt: skip
+
+
+def floors_as_ratios(peer: str) -> dict[str, float]:
+    """How many times a peer's rate our floors were when they were set; {} if it was not measured then."""
+    theirs = PEERS_AT_FLOORS.get(peer)
+    return {} if theirs is None else {name: TARGETS[name].limit / theirs for name in ("by_100", "singly")}
+
+
+def _speed(speed: Figure) -> str:
+    """How fast it was, as a sentence."""
+    said = f"speed {speed.median:.2f} ({min(speed.rounds):.2f} to {max(speed.rounds):.2f})"
+    return f"{said}; 1 is the machine of docs/performance.md, undisturbed"
 
 
 def _documents(figures: Figures) -> dict[str, object]:
@@ -146,9 +169,12 @@ def _peer_lines(report: Report) -> Iterable[list[str]]:
             ratios = report.ratios[peer]
             line = [peer, title, form.format(figure.median), f"{figure.noise:.0%}"]
             if name == "throughput":
-                yield [*line, *(f"{ratios[ours].median:.1f}x" for ours in ("by_100", "singly"))]
+                floors = floors_as_ratios(peer)
+                for ours in ("by_100", "singly"):
+                    line += [f"{ratios[ours].median:.1f}x", f">= {floors[ours]:.1f}x" if floors else ""]
+                yield line
             else:
-                yield [*line, f"{ratios[name].median:.2f}x" if name in ratios else "", ""]
+                yield [*line, f"{ratios[name].median:.2f}x" if name in ratios else "", "", "", ""]
 
 
 def _cpu_lines(report: Report) -> Iterable[list[str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench import burn, product, seed
+from bench.machine import Speedometer, machine
 from bench.peers.running import PEERS, Peer, Running
 from bench.report import MEGABYTE, Figure, Report
 from bench.stack import Stack
@@ -58,6 +57,12 @@ class Rounds:
         """A figure of its own."""
         self.figures[name].append(value)
 
+    def at_speed(self, speed: float) -> None:
+        """How fast the machine was during the round that has just ended, and what its rates were at speed 1."""
+        self.add("speed", speed)
+        for name in ("by_100", "singly"):
+            self.add(f"{name}_at_speed_1", self.figures[name][-1] / speed)
+
     def done(self) -> dict[str, Figure]:
         """All of it."""
         return {name: Figure(rounds) for name, rounds in self.figures.items()}
@@ -68,13 +73,13 @@ def run(length: Length) -> Report:
     ours, million = Rounds(), Rounds()
     peers: dict[str, Rounds] = {}
     idle: Mapping[str, tuple[float, float]] = {}
-    with Stack() as stack:
+    with Speedometer() as speedometer, Stack() as stack:
         say(f"the stack takes work after {stack.seconds_to_start:.1f} s")
         acknowledged = warm_up(stack)
         chosen = [peer for peer in PEERS if peer.name in length.peers]
         for number in range(length.rounds):
             say(f"round {number + 1} of {length.rounds}")
-            acknowledged += one_round(stack, length, ours)
+            acknowledged += one_round(stack, length, ours, speedometer)
             for peer in chosen:
                 peer_round(stack, length, peer, peers.setdefault(peer.name, Rounds()))
         product.check(stack, acknowledged)
@@ -84,7 +89,7 @@ def run(length: Length) -> Report:
             warm_up(stack)
             for number in range(length.rounds):
                 say(f"with {length.finished:,}: round {number + 1} of {length.rounds}")
-                one_round(stack, length, million)
+                one_round(stack, length, million, speedometer)
             rest(stack, length, million)
     burning(length, ours)
     figures = ours.done()
@@ -119,14 +124,16 @@ def warm_up(stack: Stack) -> int:
     return done + 20
 
 
-def one_round(stack: Stack, length: Length, rounds: Rounds) -> int:
+def one_round(stack: Stack, length: Length, rounds: Rounds, speedometer: Speedometer) -> int:
     """Each of our figures once; how many tasks it took. A short round finds out how many the measured one takes."""
+    before = speedometer.look()
     pilot = product.by_arrays(stack, 1000)
     arrays = product.by_arrays(stack, max(1000, int(pilot.rate * length.seconds)))
     rounds.throughput("by_100", arrays)
     first = product.singly(stack, 300)
     singles = product.singly(stack, max(300, int(first.rate * length.seconds)))
     rounds.throughput("singly", singles)
+    rounds.at_speed((before + speedometer.look()) / 2)
     latency = product.one_at_a_time(stack, length.latencies)
     rounds.add("p50", latency.percentile(0.5))
     rounds.add("p99", latency.percentile(0.99))
@@ -174,16 +181,6 @@ def ratios(ours: Mapping[str, Figure], theirs: Mapping[str, Figure]) -> dict[str
         for mine, other in pairs.items()
     }
     return {**found, "pss": Figure([ours["pss"].median / theirs["pss"].median])}
-
-
-def machine() -> dict[str, object]:
-    """What it ran on, and how busy that was with other things."""
-    return {
-        "cores": os.cpu_count() or 1,
-        "Python": platform.python_version(),
-        "kernel": platform.release(),
-        "load": round(os.getloadavg()[0], 1),
-    }
 
 
 def say(text: str) -> None:

@@ -1,0 +1,79 @@
+"""The machine that was measured on, and how fast it was meanwhile: figures of different runs compare only with that.
+
+A fixed piece of work, half of it Python and half SHA-256, is done on all cores at once, before and after each round. A
+machine that others share may take twice as long for it in one hour as in another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Final, Self
+
+STEPS: Final = 60_000
+BLOCKS: Final = 300
+BLOCK: Final = 65_536  # bytes
+TRIES: Final = 15
+# What the work takes on the machine of docs/performance.md when nothing disturbs it: its speed is 1.
+REFERENCE_SECONDS: Final = 0.026
+
+
+def machine() -> dict[str, object]:
+    """What it is, and how busy it was with other things."""
+    return {
+        "cores": os.cpu_count() or 1,
+        "Python": platform.python_version(),
+        "kernel": platform.release(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def work() -> float:
+    """Do it once; the seconds that it took."""
+    began = time.perf_counter()
+    counts: dict[int, int] = {}
+    for step in range(STEPS):
+        key = step * 7919 % 1009
+        counts[key] = counts.get(key, 0) + len(str(step))
+    block = bytes(BLOCK)
+    for _ in range(BLOCKS):
+        block = hashlib.sha256(block).digest() * (BLOCK // 32)
+    return time.perf_counter() - began
+
+
+def speed_of(tries: Sequence[Sequence[float]]) -> float:
+    """The speed by the seconds of each core's tries: their median, so that one interruption says nothing."""
+    return REFERENCE_SECONDS / statistics.median(seconds for core in tries for seconds in core)
+
+
+def _tries(number: int) -> list[float]:
+    return [work() for _ in range(number)]
+
+
+class Speedometer:
+    """Processes that wait to be asked how fast they are. Use as a context manager."""
+
+    def __init__(self) -> None:
+        """Nothing is started."""
+        self._cores = os.cpu_count() or 1
+        # Spawned: a fork would bring the connections along.
+        self._pool = ProcessPoolExecutor(self._cores, mp_context=get_context("spawn"))
+
+    def __enter__(self) -> Self:
+        """Start them, and let them import."""
+        self.look()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End them."""
+        self._pool.shutdown()
+
+    def look(self) -> float:
+        """How fast the machine is now; 1 is the reference. Takes half a second."""
+        return speed_of(list(self._pool.map(_tries, [TRIES] * self._cores)))
