@@ -16,6 +16,7 @@ from common.ports.budget import (
     CallRequest,
     NotReserved,
     Saved,
+    Unbelieved,
     Usage,
 )
 from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
@@ -104,6 +105,7 @@ __all__ = [
     "TaskFilter",
     "TaskRecord",
     "TokenRow",
+    "Unbelieved",
     "Usage",
     "Use",
     "Verdict",

@@ -109,6 +109,15 @@ class BudgetTold:
     lang: Lang  # of its newest task: the language that its people are spoken to
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unbelieved:
+    """Calls of a workspace whose provider reported more than they can have cost: booked at all that was reserved."""
+
+    workspace: UUID
+    calls: int
+    lang: Lang  # as in BudgetTold
+
+
 class Budget(Protocol):
     """Money: reserved before a call, settled after it; reserved + spent never passes the cap (I7)."""
 
@@ -142,6 +151,9 @@ class Budget(Protocol):
 
     def standings(self) -> list[BudgetTold]:
         """Of every workspace that ever asked for money."""
+
+    def unbelieved(self, since: timedelta) -> list[Unbelieved]:
+        """Of the last so long, by workspace: answered, booked in full, and without tokens: nobody believes them."""
 
     def told(self, workspace: UUID, state: Standing) -> None:
         """Its people were told of this state; it stands until they are told of another, beyond the month's end."""

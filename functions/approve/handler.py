@@ -12,6 +12,7 @@ from .announce import AT_ONCE, Announcer
 from .approvals import approve, get_approval, reject
 from .budget_news import BudgetNews
 from .manual import outcome, reanalyze, resolve, retry
+from .usage_news import UsageNews
 
 
 class Approve(Function):
@@ -35,9 +36,18 @@ class Approve(Function):
             container.quote.one_call,
         )
 
+        self._usage_news = UsageNews(
+            container.budget,
+            container.workspace,
+            container.clock,
+            self._announcer.tell,
+            container.settings.public_url,
+        )
+
     def turn(self) -> Turn:
         """See common.web.Function. One that could not be told is not claimed again in this loop."""
         self._news.turn()
+        self._usage_news.turn()
         found, told = self._announcer.turn()
         return Turn(claimed=told, done=told, full=found == AT_ONCE and told > 0, wake_in_ms=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from common.core.unanswered import Tried
@@ -63,3 +64,13 @@ def test_what_is_under_way_or_given_back_or_written_tells_nothing(ground: Ground
     failed(ground, one, purpose="generate")
     assert ground.budget.tries([one, other]) == {}
     assert ground.budget.tries([]) == {}
+
+
+def test_what_nobody_believes_is_found_by_its_booking(ground: Ground) -> None:
+    """In full, and without tokens; of the last so long, by workspace."""
+    for bill in (Bill(usage=Usage(), cost=1000), Bill(usage=Usage(input=1), cost=1000), Bill(usage=Usage(), cost=1)):
+        ground.budget.settle(begun(ground), bill)
+    ground.budget.assume_billed(begun(ground))
+    [one] = ground.budget.unbelieved(timedelta(hours=1))
+    assert (one.workspace, one.calls, one.lang) == (ground.home, 1, "en")
+    assert ground.budget.unbelieved(timedelta(0)) == []

@@ -29,6 +29,7 @@ from common.ports import (
     NotOpened,
     NotReserved,
     Remembered,
+    Unbelieved,
     Use,
 )
 from tests.simulator.reading import FORGED
@@ -101,6 +102,10 @@ class WatchedBudget(_Watched):
     def standings(self) -> list[BudgetTold]:
         """See Budget."""
         return self.inner.standings()
+
+    def unbelieved(self, since: timedelta) -> list[Unbelieved]:
+        """See Budget."""
+        return self.inner.unbelieved(since)
 
     def told(self, workspace: UUID, state: Standing) -> None:
         """See Budget."""

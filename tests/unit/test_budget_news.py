@@ -16,6 +16,7 @@ from common.ports import Bill, CallRequest, HttpResponse, Usage
 from common.telemetry import metrics
 from functions.approve.announce import Announcer
 from functions.approve.budget_news import LOOK_EVERY, BudgetNews
+from functions.approve.usage_news import UsageNews
 from tests.unit.desk import Desk, desk
 
 DOLLAR = 10**9
@@ -57,7 +58,7 @@ def spend(at: Desk, nanodollars: int) -> None:
     wanted = CallRequest(workspace=at.workspace, purpose="analysis", model="m", prompt_version="1", reserve=nanodollars)
     made = at.container.budget.reserve(wanted)
     assert isinstance(made, UUID)
-    at.container.budget.settle(made, Bill(usage=Usage(), cost=nanodollars))
+    at.container.budget.settle(made, Bill(usage=Usage(input=1), cost=nanodollars))
 
 
 def limit(at: Desk, dollars: str) -> None:
@@ -143,3 +144,33 @@ def test_the_function_looks_at_its_wakes_and_counts(at: Desk) -> None:
     assert registry.get_sample_value("aiw_budget_state", {"state": Standing.EXHAUSTED.value}) == 1
     assert registry.get_sample_value("aiw_budget_state", {"state": Standing.NORMAL.value}) == 0
     assert registry.get_sample_value("aiw_budget_left_dollars") == 0
+
+
+def test_a_usage_that_cannot_be_is_told_once_an_hour(at: Desk) -> None:
+    """I7: what was booked instead, and what to check; of a month's money that is spent honestly nothing is said."""
+    box, seconds = at.container, [0.0]
+    clock: Any = Ticking()
+    clock.monotonic = lambda: seconds[0]
+    announcer = Announcer(box.approvals, box.workspace, box.catalogue, box.http, "http://desk.example/")
+    news = UsageNews(box.budget, box.workspace, clock, announcer.tell, "http://desk.example/")
+    wanted = CallRequest(workspace=at.workspace, purpose="analysis", model="m", prompt_version="1", reserve=DOLLAR)
+
+    def booked(usage: Usage, cost: int) -> None:
+        made = box.budget.reserve(wanted)
+        assert isinstance(made, UUID)
+        box.budget.settle(made, Bill(usage=usage, cost=cost))
+
+    booked(Usage(input=7), DOLLAR)
+    booked(Usage(), 1)
+    assert (news.turn(), said(at)) == (0, [])
+    booked(Usage(), DOLLAR)  # in full, and without a token
+    assert news.turn() == 0  # it has just looked
+    seconds[0] = 61.0
+    assert news.turn() == 1
+    [text] = said(at)
+    assert text.startswith("The provider reports more than a request can cost: 1 calls of the last hour")
+    seconds[0] = 600.0
+    assert news.turn() == 0
+    at.elapse(timedelta(hours=2))
+    seconds[0] = 7300.0
+    assert news.turn() == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from common.core.installation import nanodollars
 from common.core.spending import Standing
 from common.core.task import Lang
 from common.core.unanswered import Tried
-from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved
+from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved, Unbelieved, Usage
 
 
 class MemoryBudget:
@@ -124,6 +125,16 @@ class MemoryBudget:
                 for workspace in asked
             ]
 
+    def unbelieved(self, since: timedelta) -> list[Unbelieved]:
+        """See Budget."""
+        with self.store.commit() as now:
+            direct = [call for call in self.store.calls.values() if call.id not in self.store.batches]
+            found = Counter(c.workspace for c in direct if c.created_at > now - since and _is_unbelieved(c))
+            return [
+                Unbelieved(workspace=workspace, calls=calls, lang=self._lang(workspace))
+                for workspace, calls in sorted(found.items())
+            ]
+
     def told(self, workspace: UUID, state: Standing) -> None:
         """See Budget."""
         with self.store.commit():
@@ -185,3 +196,10 @@ def _tries(task: UUID, over: Sequence[CallEntry]) -> list[Tried]:
         elif call.model in answered:
             answered[call.model] |= call.state == "settled"
     return found
+
+
+def _is_unbelieved(call: CallEntry) -> bool:
+    """Answered, booked in full, and without tokens."""
+    return (
+        call.state == "settled" and call.cost == call.reserved and call.bill is not None and call.bill.usage == Usage()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from common.adapters.postgres.documents import plain, uuids
 from common.core.installation import nanodollars
 from common.core.spending import Standing
 from common.core.unanswered import Tried
-from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved
+from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved, Unbelieved
 
 # Asked once a transaction: two statements of one might stand on either side of the month's edge.
 MONTH: Final = "SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date::text"
@@ -100,6 +100,14 @@ SELECT w.workspace::text,
         ORDER BY a.month DESC LIMIT 1),
     (SELECT t.lang FROM tasks t WHERE t.workspace = w.workspace ORDER BY t.id DESC LIMIT 1)
 FROM (SELECT DISTINCT workspace FROM budgets WHERE workspace IS NOT NULL) w ORDER BY w.workspace"""
+# Ids are UUIDv7: what is so new is found by the key. Only an impossible usage is booked so: see the door.
+UNBELIEVED: Final = """
+SELECT c.workspace::text, count(*),
+    (SELECT t.lang FROM tasks t WHERE t.workspace = c.workspace ORDER BY t.id DESC LIMIT 1)
+FROM calls c WHERE c.id >= (SELECT uuidv7(- $1::float8 * interval '1 s')) AND c.state = 'settled'
+    AND c.cost = c.reserved AND c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens = 0
+    AND c.requests IS NULL
+GROUP BY c.workspace ORDER BY c.workspace"""
 TELL: Final = """
 UPDATE budgets SET announced = $2 WHERE workspace = $1::uuid
 AND month = (SELECT max(month) FROM budgets WHERE workspace = $1::uuid) RETURNING 1"""
@@ -192,6 +200,14 @@ class PostgresBudget:
                 lang="ko" if lang == "ko" else "en",
             )
             for workspace, told, lang in self._database.run(TOLD)
+        ]
+
+    def unbelieved(self, since: timedelta) -> list[Unbelieved]:
+        """See ports.Budget."""
+        rows = self._database.run(UNBELIEVED, str(since.total_seconds()))
+        return [
+            Unbelieved(workspace=UUID(workspace), calls=calls, lang="ko" if lang == "ko" else "en")
+            for workspace, calls, lang in rows
         ]
 
     def told(self, workspace: UUID, state: Standing) -> None:
