@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -93,6 +93,7 @@ class Refusal(StrEnum):
 
     STALE = "stale"  # the lease is another's, or over: drop it
     CANCELLED = "cancelled"  # a cancel was asked for
+    DEADLINE = "deadline"  # it has passed since the claim
     PAUSED = "paused"
     POLICY_CHANGED = "policy_changed"  # assess again under the present policy, and ask again
     APPROVAL_NEEDED = "approval_needed"  # none, not decided, expired, other digest, or the risk outgrew it
@@ -128,11 +129,13 @@ class Queue(Protocol):
         A token that is no longer valid, or has no role of operator or more, refuses its submission.
         """
 
-    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+    def claim(
+        self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
+    ) -> list[Task]:
         """Lease due tasks of `received` or `queued` (they become analyzing, running), best `claim_order` first.
 
-        Never two live leases on one (I3); fair between workspaces; of `queued` none of a paused workspace.
-        Nothing due: an empty list.
+        Never two live leases on one (I3); fair between workspaces; of `queued` none of a paused workspace. `without`:
+        workspaces whose tasks stay where they are. Nothing due: an empty list.
         """
 
     def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:

@@ -74,6 +74,15 @@ def test_a_busy_workspace_does_not_shut_out_another(ground: Ground) -> None:
     assert other.id in {t.id for t in ground.queue.claim(State.QUEUED, "w", 10, LEASE)}
 
 
+def test_a_claim_leaves_out_whom_it_is_told_to(ground: Ground) -> None:
+    """Theirs stay as they are: no event, no lease; the next claim takes them."""
+    task, other = ground.submit(), ground.submit(by=ground.outsider)
+    assert [t.id for t in ground.queue.claim(State.QUEUED, "w", 10, LEASE, [ground.home])] == [other.id]
+    assert ground.queue.claim(State.QUEUED, "w", 10, LEASE, {ground.home, ground.neighbour}) == []
+    assert ground.kinds(task) == ["submitted"]
+    assert [t.id for t in ground.queue.claim(State.QUEUED, "w", 10, LEASE)] == [task.id]
+
+
 def test_a_paused_workspace_is_not_executed_but_still_analysed(ground: Ground) -> None:
     """A pause stops execution; intake and analysis go on."""
     queued, received = ground.submit(), ground.submit(State.RECEIVED)

@@ -134,8 +134,8 @@ def test_a_late_done_does_not_contradict_the_repetition(shared_ground: Ground) -
 
 HOT_STATEMENTS = {
     "add": (add.ADD, 2),
-    "claim_received": (claim.CLAIMS[State.RECEIVED], 3),
-    "claim_queued": (claim.CLAIMS[State.QUEUED], 3),
+    "claim_received": (claim.CLAIMS[State.RECEIVED], 4),
+    "claim_queued": (claim.CLAIMS[State.QUEUED], 4),
     "renew": (claim.RENEW, 2),
     "next_due": (claim.NEXT_DUES[State.QUEUED], 0),
     "begin": (gate.BEGIN, 1),

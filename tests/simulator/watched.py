@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -30,10 +30,12 @@ class WatchedQueue:
         self._world.oracle.look()
         return answers
 
-    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+    def claim(
+        self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
+    ) -> list[Task]:
         """See Queue."""
         self._world.point()
-        tasks = self.inner.claim(state, worker, limit, lease)
+        tasks = self.inner.claim(state, worker, limit, lease, without)
         self._claimed(tasks)
         return tasks
 

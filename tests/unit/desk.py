@@ -59,10 +59,12 @@ class FarSide:
     answers: list[HttpResponse | HttpFailure] = field(default_factory=list)
     seen: list[HttpRequest] = field(default_factory=list)
     refuses: str = ""  # a body that holds it is answered 500
+    before: Callable[[], None] = lambda: None  # what happens between sending and answering
 
     def send(self, request: HttpRequest, policy: Policy) -> HttpResponse:  # noqa: ARG002 - the port's
         """The next answer; 200 once there is none."""
         self.seen.append(request)
+        self.before()
         if self.refuses and self.refuses in (request.body or b"").decode():
             return HttpResponse(status=500, headers={}, body=b"", url=request.url)
         answer = (
@@ -129,7 +131,7 @@ class Desk:
         """Effects run on after the wake was answered: wait until each has ended and what it did is written."""
         runner = cast(FastAPI, self.clients["execute"].app).state.function._runner
         until = time.monotonic() + 10
-        while runner._threads_free < self.container.settings.effect_threads:
+        while not runner.idle:
             assert time.monotonic() < until, "an effect does not end"
             time.sleep(0.005)
         runner._recorder.record([]).result(10)

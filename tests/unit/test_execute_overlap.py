@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -30,12 +30,14 @@ class Watched:
         self.claimed_beside = threading.Event()
         self.order: list[str] = []
 
-    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+    def claim(
+        self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
+    ) -> list[Task]:
         """See Queue."""
         self.order.append("claim")
         if self.order.count("claim") > 1:
             self.claimed_beside.set()
-        found: list[Task] = self._queue.claim(state, worker, limit, lease)
+        found: list[Task] = self._queue.claim(state, worker, limit, lease, without)
         return found
 
     def apply(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:

@@ -6,7 +6,7 @@ so that the simulator can break them one by one and must notice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -74,11 +74,15 @@ class MemoryQueue(MemoryGate, MemoryApply):
 
     # --- leases -------------------------------------------------------------------------------------------------
 
-    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+    def claim(
+        self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
+    ) -> list[Task]:
         """See Queue."""
         with self.store.commit() as now:
             by_workspace: dict[UUID, list[TaskRow]] = {}
             for row in self.store.tasks.values():
+                if row.workspace in without:
+                    continue
                 if row.state is state and self.is_due(row, now) and not self.held_back(row):
                     by_workspace.setdefault(row.workspace, []).append(row)
             share = max(1, -(-limit // max(1, len(by_workspace))))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from common.adapters.postgres.connection import Database
-from common.adapters.postgres.documents import document, plain
+from common.adapters.postgres.documents import document, plain, uuids
 from common.adapters.postgres.rows import BARE_TASKS, CLAIMED_TASK, JOIN_PLAN, TASKS, tasks_from
 from common.core.task import State, Task
 
@@ -22,14 +22,14 @@ NOT_PAUSED: Final = """AND NOT EXISTS (
 # Both look in the order of their index: a plan that has to sort is refused (connection.HOT), whatever it seemed to
 # cost.
 # `claim_order` is at most `next_check_at`, so its bound ends the index scan before a backlog of delayed tasks.
-# $1: worker, $2: limit, $3: lease in seconds.
+# $1: worker, $2: limit, $3: lease in seconds, $4: workspaces that are left out.
 CLAIM: Final = """
 WITH ready AS MATERIALIZED (
     SELECT w.id FROM workspaces w CROSS JOIN LATERAL (
         SELECT FROM tasks t WHERE t.workspace = w.id AND t.state = '{source}'
         AND t.claim_order <= statement_timestamp() - {epoch} AND t.next_check_at <= statement_timestamp()
         ORDER BY t.claim_order LIMIT 1
-    ) one WHERE true {paused}
+    ) one WHERE w.id <> ALL ($4::uuid[]) {paused}
 ), chosen AS MATERIALIZED (
     SELECT c.*, clock_timestamp() AS now FROM ready r CROSS JOIN LATERAL (
         SELECT t.id, t.workspace, t.claim_order, t.event_seq + 1 AS seq, t.event_head, t.lease_no + 1 AS lease_no
@@ -140,9 +140,11 @@ UPDATE tasks t SET next_check_at = clock_timestamp() - $3::float8 * interval '1 
 FROM waiting w WHERE t.id = w.id RETURNING 1"""
 
 
-def claim(database: Database, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+def claim(
+    database: Database, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID]
+) -> list[Task]:
     """See ports.Queue.claim."""
-    return tasks_from(database.hot(CLAIMS[state], worker, str(limit), str(lease.total_seconds())))
+    return tasks_from(database.hot(CLAIMS[state], worker, str(limit), str(lease.total_seconds()), uuids([*without])))
 
 
 def next_due(database: Database, state: State) -> timedelta | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,9 +26,11 @@ class PostgresQueue:
         """See ports.Queue."""
         return intake.add(self._database, batch)
 
-    def claim(self, state: State, worker: str, limit: int, lease: timedelta) -> list[Task]:
+    def claim(
+        self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
+    ) -> list[Task]:
         """See ports.Queue."""
-        return leases.claim(self._database, state, worker, limit, lease)
+        return leases.claim(self._database, state, worker, limit, lease, without)
 
     def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
         """See ports.Queue."""
