@@ -11,10 +11,10 @@ import click
 
 from cli.command import command, means
 from cli.screen import Cell, Screen
-from common.i18n.money import dollars
+from common.i18n.money import dollars, longest_first
 
 if TYPE_CHECKING:
-    from cli.answers import CostsView
+    from cli.cost_answers import CostsView
 
 BAR: Final = 24  # columns of the longest bar
 STATE_COLOURS: Final = {"normal": "green", "saving": "yellow", "exhausted": "red"}
@@ -57,17 +57,15 @@ def _head(screen: Screen, costs: CostsView) -> None:
 def _levers(screen: Screen, costs: CostsView) -> None:
     screen.print()
     screen.print(screen.paint(screen.say("page.costs.levers"), "bold"))
-    longest = max((abs(Decimal(line["saved_usd"])) for line in costs["levers"]), default=Decimal(0)) or Decimal(1)
     rows = []
-    for line in sorted(costs["levers"], key=lambda line: -Decimal(line["saved_usd"])):
-        saved = Decimal(line["saved_usd"])
-        bar = "█" * round(abs(saved) / longest * BAR)
+    for index, share in longest_first([line["saved_usd"] for line in costs["levers"]]):
+        line = costs["levers"][index]
         rows.append(
             [
                 Cell(screen.say(f"page.costs.lever.{line['lever']}")),
                 Cell(f"{dollars(line['saved_usd']):>10}"),
                 Cell(f"{line['tasks']:>7}"),
-                Cell(bar, "red" if saved < 0 else "green"),
+                Cell("█" * round(abs(share) * BAR), "red" if share < 0 else "green"),
             ]
         )
     screen.table([screen.say(f"cli.cost.{head}") for head in ("lever", "saved", "tasks")] + [""], rows)

@@ -20,9 +20,13 @@ def write(queue: Queue, notifier: Notifier, batch: Sequence[Settled]) -> frozens
     if not batch:
         return frozenset()
     applied = queue.apply(batch)
-    moved = [item for item in batch if isinstance(item, Transition) and item.task_id in applied]
+    tell(notifier, [item for item in batch if isinstance(item, Transition) and item.task_id in applied])
+    return applied
+
+
+def tell(notifier: Notifier, moved: Sequence[Transition]) -> None:
+    """Count what was written, and wake whoever is next. For what a statement of its own has written: a decision."""
     count_transitions(item.kind for item in moved)
     wakes = wakes_of([item.target for item in moved])
     if wakes:
         notifier.publish(wakes)
-    return applied

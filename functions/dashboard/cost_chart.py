@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from common.api import Costs, LeverLine
+from common.i18n.money import longest_first
 
 WIDTH: Final = 720  # of the drawing's own units; it is scaled to the page
 HEIGHT: Final = 160
@@ -92,17 +93,15 @@ def day_chart(costs: Costs) -> DayChart:
 
 def lever_bars(levers: Sequence[LeverLine]) -> tuple[LeverBar, ...]:
     """The levers, the one that saved most first."""
-    longest = max((abs(Decimal(line.saved_usd)) for line in levers), default=Decimal(0)) or Decimal(1)
-    ordered = sorted(levers, key=lambda line: -Decimal(line.saved_usd))
     return tuple(
         LeverBar(
-            lever=line.lever,
-            usd=line.saved_usd,
-            tasks=line.tasks,
-            percent=_percent(abs(Decimal(line.saved_usd)), longest),
-            loses=Decimal(line.saved_usd) < 0,
+            lever=levers[index].lever,
+            usd=levers[index].saved_usd,
+            tasks=levers[index].tasks,
+            percent=round(abs(share) * 100, 2),
+            loses=share < 0,
         )
-        for line in ordered
+        for index, share in longest_first([line.saved_usd for line in levers])
     )
 
 

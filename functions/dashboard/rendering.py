@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from common.api import ReasonView
 from common.auth import reaches
 from common.core.spending import standing
 from common.core.task import Json, Lang, State
@@ -54,6 +56,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters["pretty"] = pretty
+    env.filters["by_text"] = by_text
     env.globals["dollars"] = dollars
     env.globals["reaches"] = reaches
     env.globals["State"] = State
@@ -133,6 +136,16 @@ def zone_of(wired: Container, reader: Reader | None) -> ZoneInfo:
 def pretty(value: Json) -> str:
     """JSON for people."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def by_text(reasons: Iterable[ReasonView]) -> list[tuple[ReasonView, list[str]]]:
+    """Reasons that say the same stand once, with the steps of all: a plan may have fifty."""
+    found: dict[tuple[str, str], tuple[ReasonView, list[str]]] = {}
+    for reason in reasons:
+        steps = found.setdefault((reason.floor.value, reason.text), (reason, []))[1]
+        if reason.step:
+            steps.append(reason.step)
+    return list(found.values())
 
 
 class Shown:

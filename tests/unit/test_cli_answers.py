@@ -10,7 +10,7 @@ from typing import get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from cli import answers
+from cli import answers, cost_answers
 from common import api
 from common.i18n import catalogue
 
@@ -40,6 +40,14 @@ PAIRS: list[tuple[type, type[BaseModel]]] = [
     (answers.ProblemView, api.Problem),
     (answers.FaultView, api.ProblemError),
 ]
+# Of a month the command line shows a part.
+PARTS: list[tuple[type, type[BaseModel]]] = [
+    (cost_answers.CostsView, api.Costs),
+    (cost_answers.LeverView, api.LeverLine),
+    (cost_answers.ModelCostView, api.ModelLine),
+    (cost_answers.KindCostView, api.KindLine),
+    (cost_answers.DayCostView, api.DayLine),
+]
 CLI = Path(__file__).resolve().parents[2] / "cli"
 
 
@@ -47,6 +55,12 @@ CLI = Path(__file__).resolve().parents[2] / "cli"
 def test_every_view_has_the_fields_of_its_model(view: type, model: type[BaseModel]) -> None:
     """The light shapes of the command line are held to the models of the API."""
     assert set(get_type_hints(view)) == set(model.model_fields)
+
+
+@pytest.mark.parametrize(("view", "model"), PARTS, ids=lambda each: each.__name__)
+def test_a_part_of_an_answer_names_no_field_that_is_not_there(view: type, model: type[BaseModel]) -> None:
+    """What the command line reads of a month's costs is what the API writes."""
+    assert set(view.__annotations__) <= set(model.model_fields)
 
 
 def ours(lang: str) -> dict[str, str]:

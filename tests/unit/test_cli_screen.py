@@ -38,7 +38,7 @@ def test_what_comes_from_outside_cannot_move_the_cursor() -> None:
     ("seconds", "en", "ko"),
     [(5, "5 s ago", "5초 전"), (125, "2 min ago", "2분 전"), (7300, "2 h ago", "2시간 전"),
      (-4000, "in 1 h", "1시간 뒤"),
-     (0, "now", "지금"), (300_000, "3 d ago", "3일 전")],
+     (0, "now", "방금"), (300_000, "3 d ago", "3일 전")],
 )  # fmt: skip
 def test_times_are_relative(seconds: int, en: str, ko: str) -> None:
     """Times are told as people do."""

@@ -199,6 +199,33 @@ def test_a_wrong_address_is_a_page_for_a_person_and_a_problem_for_a_program(at: 
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_long_text_is_a_title_and_whole_below_and_reasons_that_say_the_same_stand_once(at: Desk) -> None:
+    """A page begins with what it is about, however long that is."""
+    client = browser(at, "approver")
+    text = "아주 긴 요청입니다. " * 40
+    page = client.get(f"/tasks/{submitted(at, {'text': text})}").text
+    title = re.search(r"<h1>([^<]*)</h1>", page)
+    assert title
+    assert len(title[1]) <= 240
+    assert text.strip() in page
+    post = {"action": "http.request", "args": {"method": "POST", "url": "https://pay.example.com/refunds"}}
+    twelve = {"plan": {"steps": [{"id": f"s{n}", **post} for n in range(12)]}}
+    page = client.get(f"/tasks/{submitted(at, twelve)}").text
+    assert page.count("POST may change something at pay.example.com") == 1
+    assert "<code>s11</code>" in page
+
+
+def test_what_cannot_be_taken_back_is_asked_once_more(at: Desk) -> None:
+    """No single press removes a person or locks a browser out; one's own session is named."""
+    client = browser(at, "admin")
+    at.token("viewer", "Haneul")
+    page = client.get("/people").text
+    assert page.count("this browser") == 1
+    for form in re.findall(r'<form method="post" action="[^"]*/(?:remove|revoke)">', page):
+        before = page[: page.index(form)]
+        assert before.rstrip().endswith("</summary>")
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
