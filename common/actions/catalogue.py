@@ -22,7 +22,7 @@ from common.core import references
 from common.core.errors import FieldError, Invalid
 from common.core.policy import Assessment, Policy, decide
 from common.core.references import Unresolvable
-from common.core.task import Json, Lang, Plan, Reason, Request, Risk, Step, Task, highest
+from common.core.task import Json, Lang, Plan, PlanSource, Reason, Request, Risk, Step, Task, highest
 
 __all__ = ["Catalogue", "Unresolvable"]
 
@@ -150,7 +150,7 @@ class Catalogue:
             return decide([Reason(rule="unreadable", floor=Risk.HIGH)], policy, origin=task.request.origin)
         reasons = [reason for step in plan.steps for reason in self._floors(step, task.request, policy)]
         reasons += [reason for reason in plan.reasons if reason.asks or reason.rule == "was_riskier"]
-        earlier = plan if plan.source == "resolved" else None
+        earlier = plan if plan.source == PlanSource.RESOLVED else None
         return decide(reasons, policy, claimed=_claimed(plan), earlier=earlier, origin=task.request.origin)
 
     def unbounded(self, step: Step) -> bool:

@@ -86,6 +86,17 @@ class Effect(StrEnum):
     NON_IDEMPOTENT = "non_idempotent"  # must never be repeated blindly (I6)
 
 
+class PlanSource(StrEnum):
+    """Whom a plan comes from."""
+
+    TYPED = "typed"  # the requester wrote it
+    RULES = "rules"
+    CLAUDE = "claude"
+    MODEL = "model"  # of another provider
+    CACHED = "cached"  # it was answered before
+    RESOLVED = "resolved"  # values of earlier steps filled in for an approver
+
+
 class Request(Frozen):
     """What was asked, as it was asked; never changed after intake."""
 
@@ -123,7 +134,7 @@ class Plan(Frozen):
 
     number: int = Field(ge=1)
     steps: tuple[Step, ...]
-    source: str  # "typed", "rules", "claude", "cached", "resolved" (values of earlier steps filled in for an approver)
+    source: str  # a PlanSource, or what a provider of an installation's own calls itself
     risk_floor: Risk
     risk: Risk
     reasons: tuple[Reason, ...] = ()

@@ -32,7 +32,7 @@ class Answer:
 
     kind: str
     steps: tuple[Step, ...]  # new ones only: whoever stores the plan puts what was begun in front (I6)
-    source: str  # "rules", "claude" (or "model", where another provider is asked), "cached"
+    source: str  # see Plan
     risk: Risk | None = None
     confidence: float | None = None  # 0 to 1, as the model says; None: it was not asked
     priority: int | None = None

@@ -21,7 +21,19 @@ from common.awaited import read_soon
 from common.body import text_fault
 from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
-from common.core.task import PRIORITY_DEFAULT, Failure, Json, Lang, Origin, Plan, Request, State, Task, uuid7
+from common.core.task import (
+    PRIORITY_DEFAULT,
+    Failure,
+    Json,
+    Lang,
+    Origin,
+    Plan,
+    PlanSource,
+    Request,
+    State,
+    Task,
+    uuid7,
+)
 from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission
 from common.problems import invalid_from, reader_lang
 from common.table_route import JsonBytes
@@ -215,7 +227,7 @@ def _typed_plan(given: api.PlanRequest, request: Request, sent: Sender, root: st
     steps = catalogue.read(given.steps, request.inputs, sent.now, pointer=pointer)
     catalogue.refuse(steps, policy, pointer=pointer)
     verdict = catalogue.assess(steps, request, policy)
-    return planned(1, steps, "typed", verdict, policy, cost_cap=catalogue.cost_cap(steps))
+    return planned(1, steps, PlanSource.TYPED, verdict, policy, cost_cap=catalogue.cost_cap(steps))
 
 
 def _task(task: UUID, given: api.TaskRequest, request: Request, plan: Plan | None, sent: Sender) -> NewTask:

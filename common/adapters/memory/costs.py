@@ -10,6 +10,7 @@ from uuid import UUID
 
 from common.adapters.memory.rows import CallEntry
 from common.adapters.memory.store import MemoryStore
+from common.core.task import PlanSource
 from common.ports import CallSum, KindCost, MonthCosts, Saved, Usage
 
 BILLED = frozenset({"settled", "assumed_billed"})
@@ -81,7 +82,8 @@ class MemoryCosts:
         for (task, _), plan in self.store.plans.items():
             day = datetime.fromtimestamp((task.int >> 80) / 1000, UTC).date()
             row = self.store.tasks.get(task)
-            if plan.source == "cached" and row is not None and row.workspace == workspace and f"{day:%Y-%m}" == month:
+            ours = row is not None and row.workspace == workspace
+            if ours and plan.source == PlanSource.CACHED and f"{day:%Y-%m}" == month:
                 found[day] += 1
         return dict(found)
 

@@ -16,7 +16,7 @@ from common.analysis.cache.secret_words import looks_secret
 from common.analysis.history import why_failed
 from common.analysis.short_texts import remembered
 from common.core.json_limits import REF
-from common.core.task import Json, Step
+from common.core.task import Json, PlanSource, Step
 from common.ports import Answer, Question
 
 # How long a step may take or speak bounds it and says nothing of the world.
@@ -62,7 +62,7 @@ def why_not_kept(text: str, names: AbstractSet[str], answer: Answer) -> str | No
     """
     if answer.provisional:
         return "provisional"
-    if answer.source not in {"claude", "model"}:
+    if answer.source not in {PlanSource.CLAUDE, PlanSource.MODEL}:
         return "rules"
     said = [words for step in answer.steps for words in _said(step)]
     if sum(map(len, said)) > LONGEST:

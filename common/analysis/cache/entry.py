@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from common.analysis.packs.answer import UnusableError, read_item
-from common.core.task import Json
+from common.core.task import Json, PlanSource
 from common.ports import Answer
 
-SOURCE: Final = "cached"
+SOURCE: Final = PlanSource.CACHED
 
 
 def document_of(answer: Answer) -> dict[str, Json]:

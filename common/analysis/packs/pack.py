@@ -26,7 +26,7 @@ from common.analysis.packs.question import DETAIL_MAX, content_of
 from common.analysis.prompts import ANALYSIS, prompt
 from common.core.errors import Invalid
 from common.core.spending import shares_of
-from common.core.task import Failure, Json, Step
+from common.core.task import Failure, Json, PlanSource, Step
 from common.ports import Answer, CallReason, NotAnswered, Question
 
 TEXT_BYTES: Final = 48_000  # in one call, unless one text alone is longer: far below where a model's price doubles
@@ -61,7 +61,7 @@ class Reading:
 
     catalogue: Catalogue
     now: datetime  # aware: what `{"$ref": "now"}` becomes
-    source: str = "claude"  # what plans are said to come from
+    source: str = PlanSource.CLAUDE  # what plans are said to come from
     secret: str | None = None  # the provider's key: an answer that holds it came from somebody who should not (I11)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from common.analysis.history import kept_steps, why_failed
-from common.core.task import Failure, Json, Task
+from common.core.task import Failure, Json, PlanSource, Task
 from common.ports import Question
 
 # Everything but the text itself is bounded, so that no task's circumstances crowd out its pack's other texts.
@@ -119,5 +119,5 @@ def _failure(task: Task, failure: Failure) -> dict[str, Json]:
 
 def _arguments(task: Task, args: dict[str, Json]) -> dict[str, Json]:
     """Arguments as planned. Stored steps have values of inputs filled in, and a resolved plan results: then none."""
-    hidden = bool(task.request.inputs) or task.plan is None or task.plan.source == "resolved"
+    hidden = bool(task.request.inputs) or task.plan is None or task.plan.source == PlanSource.RESOLVED
     return {} if hidden else {"args": args}

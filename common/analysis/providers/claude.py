@@ -13,6 +13,7 @@ from common.analysis.providers import faults
 from common.analysis.providers.key import Key
 from common.analysis.providers.pace import Pace, anthropic_left
 from common.config import Settings
+from common.core.task import PlanSource
 from common.ports import Usage
 
 if TYPE_CHECKING:  # pragma: no cover - for the type checker only
@@ -38,7 +39,7 @@ class UnusableSchemaError(Exception):
 class ClaudeClient:
     """Asks Anthropic, or whoever speaks its API at the base URL. Thread-safe; connects at the first call."""
 
-    source: Final = "claude"
+    source: Final = PlanSource.CLAUDE
     has_batches: Final = True
 
     def __init__(self, key: Key, base_url: str | None = None, http: httpx2.Client | None = None) -> None:

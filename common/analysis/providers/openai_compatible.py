@@ -19,7 +19,7 @@ from common.analysis.providers import faults
 from common.analysis.providers.key import OPENAI, Key
 from common.analysis.providers.pace import Pace, openai_left
 from common.config import Settings
-from common.core.task import Json
+from common.core.task import Json, PlanSource
 from common.ports import Usage
 
 if TYPE_CHECKING:  # pragma: no cover - for the type checker only
@@ -56,7 +56,7 @@ class _Heard:
 class OpenAICompatible:
     """Asks whoever speaks the API at the base URL. Thread-safe; connects at the first call."""
 
-    source: Final = "model"
+    source: Final = PlanSource.MODEL
     has_batches: Final = False
 
     def __init__(self, key: Key, base_url: str | None = None, http: httpx2.Client | None = None) -> None:

@@ -11,11 +11,11 @@ from common.analysis.history import kept_steps
 from common.analysis.rules.recipes import RECIPES, Known, may_read, nearest, read
 from common.analysis.rules.sentence import Sentence, sentence_of
 from common.analysis.short_texts import remembered
-from common.core.task import Failure, Step, Task
+from common.core.task import Failure, PlanSource, Step, Task
 from common.i18n import t
 from common.ports import Answer, NotAnswered, Question
 
-SOURCE: Final = "rules"
+SOURCE: Final = PlanSource.RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
