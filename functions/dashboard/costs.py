@@ -10,12 +10,13 @@ from fastapi import Query
 from common import api
 from common.api import usd
 from common.core.spending import Standing, forecast, standing
-from common.ports import BudgetView, CallSum, MonthCosts, Principal
+from common.ports import BudgetView, CallReason, CallSum, MonthCosts, Principal
 from common.web import Who, Wired
 from common.wiring import Container
 
-CHECKS: Final = frozenset({"check", "cache_check"})  # asked again to see whether an answer would be the same
-NO_ESCALATION: Final = CHECKS | {"first", "orphan"}
+# asked again to see whether an answer would be the same
+CHECKS: Final = frozenset({CallReason.CHECK, CallReason.CACHE_CHECK})
+NO_ESCALATION: Final = CHECKS | {CallReason.FIRST, CallReason.ORPHAN}
 
 
 def costs(query: Annotated[api.CostsQuery, Query()], who: Who, wired: Wired) -> api.Costs:
@@ -50,16 +51,16 @@ def costs_of(month: str | None, who: Principal, wired: Container) -> api.Costs:
         by_day=_days(seen),
         cache=api.CacheLine(
             hits=sum(seen.hits.values()),
-            misses=_why(seen, "first").tasks,
+            misses=_why(seen, CallReason.FIRST).tasks,
             saved_usd=usd(saved_by_cache),
-            checks=_why(seen, "cache_check").tasks,
-            disagreements=_why(seen, "cache_check").disagreements,
+            checks=_why(seen, CallReason.CACHE_CHECK).tasks,
+            disagreements=_why(seen, CallReason.CACHE_CHECK).disagreements,
         ),
         packs=api.PacksLine(
             calls=seen.packs.calls,
             tasks=seen.packs.tasks,
-            checked=_why(seen, "check").tasks,
-            disagreements=_why(seen, "check").disagreements,
+            checked=_why(seen, CallReason.CHECK).tasks,
+            disagreements=_why(seen, CallReason.CHECK).disagreements,
         ),
         escalations=[
             api.EscalationLine(reason=reason, tasks=those.tasks, cost_usd=usd(those.cost))
@@ -88,12 +89,12 @@ def _why(seen: MonthCosts, reason: str) -> CallSum:
 
 def _saved_by_cache(seen: MonthCosts) -> int:
     """What its hits would have cost, less what asking some of them again did; that is booked under packs."""
-    return sum(seen.hits.values()) * seen.naive_task + _why(seen, "cache_check").saved.pack
+    return sum(seen.hits.values()) * seen.naive_task + _why(seen, CallReason.CACHE_CHECK).saved.pack
 
 
 def _levers(seen: MonthCosts, saved_by_cache: int) -> list[api.LeverLine]:
     """In the order in which they are taken; together they are what was saved."""
-    saved, tasks, rechecked = seen.all.saved, seen.levered, _why(seen, "cache_check")
+    saved, tasks, rechecked = seen.all.saved, seen.levered, _why(seen, CallReason.CACHE_CHECK)
     return [
         api.LeverLine(lever="cache", saved_usd=usd(saved_by_cache), tasks=sum(seen.hits.values()) + rechecked.tasks),
         api.LeverLine(lever="model", saved_usd=usd(saved.model), tasks=tasks.model),

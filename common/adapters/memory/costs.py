@@ -11,7 +11,7 @@ from uuid import UUID
 from common.adapters.memory.rows import CallEntry
 from common.adapters.memory.store import MemoryStore
 from common.core.task import PlanSource
-from common.ports import CallSum, KindCost, MonthCosts, Saved, Usage
+from common.ports import CallReason, CallSum, KindCost, MonthCosts, Saved, Usage
 
 BILLED = frozenset({"settled", "assumed_billed"})
 
@@ -129,7 +129,7 @@ def _day(call: CallEntry) -> date:
 
 def _naive(calls: list[CallEntry], month: str) -> int:
     """The mean naive price of a task, in the newest month up to this one that had a first call."""
-    first = [c for c in calls if (c.purpose, c.reason, c.state) == ("analysis", "first", "settled")]
+    first = [c for c in calls if (c.purpose, c.reason, c.state) == ("analysis", CallReason.FIRST, "settled")]
     newest = max((c.month for c in first if c.month <= month), default=None)
     whole = _sum(c for c in first if c.month == newest)
     return whole.baseline // whole.tasks if whole.tasks else 0
