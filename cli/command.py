@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
@@ -100,6 +101,10 @@ class Lazy(click.Group):
             return super().invoke(ctx)
         except Stop as stop:
             return report(stop, ctx.ensure_object(Options))
+        except BrokenPipeError:
+            # Whoever read us (`| head`) has seen enough; click would make a failure of it, Python a complaint at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import one."""
@@ -194,6 +199,13 @@ def report(stop: Stop, options: Options) -> int:
     return stop.code
 
 
+def _like(error: click.NoSuchCommand) -> Sequence[str]:
+    """The commands that may have been meant."""
+    group = error.ctx.command if error.ctx else None
+    names = group.list_commands(error.ctx) if isinstance(group, click.Group) and error.ctx else []
+    return get_close_matches(error.command_name, names)
+
+
 def usage_line(error: click.UsageError) -> str:
     """What was wrong with the command line, in the reader's language, and where to read more."""
     screen = Screen(language_of(error.ctx))
@@ -207,7 +219,7 @@ def usage_line(error: click.UsageError) -> str:
             said, near = screen.say("cli.usage.no_subcommand", names=", ".join(names)), None
         case click.NoSuchCommand():
             said = screen.say("cli.usage.no_command", name=error.command_name)
-            near = error.possibilities
+            near = error.possibilities or _like(error)
         case click.NoSuchOption():
             said = screen.say("cli.usage.no_option", name=error.option_name)
             near = error.possibilities
@@ -220,4 +232,5 @@ def usage_line(error: click.UsageError) -> str:
     if near:
         said += " " + screen.say("cli.usage.near", names=", ".join(sorted(near)))
     path = error.ctx.command_path if error.ctx else "aiw"
+    said = said if said.endswith((".", "?")) else f"{said}."
     return said + " " + screen.say("cli.usage.more", command=f"./{path} --help")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from cli.client import REFUSED, Client, Stop
+from cli.client import NOT_SUCCEEDED, REFUSED, Client, Stop
 from cli.command import command, means
 from cli.screen import Screen, clean
 from cli.show import exit_code, pretty, show_line, show_plan, show_reason, show_task, wait_for
@@ -37,12 +38,14 @@ def approve(
     path = f"/tasks/{identifier(task_id, ctx)}"
     if yes and digest is None:
         raise click.UsageError(screen.say("cli.usage.yes_needs_digest"), ctx)
-    if screen.as_json and not yes:
-        raise click.UsageError(screen.say("cli.usage.json_needs_yes"), ctx)
     if digest is None or not yes:
         waits = cast("ApprovalView", client.get(f"{path}/approval"))
         if digest is not None and digest != waits["digest"]:
             raise Stop(REFUSED, "cli.approve.other_digest", digest=waits["digest"])
+        if screen.as_json:  # a program is shown what waits, and asked nothing
+            screen.json(waits)
+            print("aiw: " + screen.say("cli.approve.shown", digest=waits["digest"]), file=sys.stderr)
+            return NOT_SUCCEEDED
         show_approval(screen, waits)
         # Only an explicit yes to what is on screen counts; the digest ties the two together (I4).
         if not click.confirm(screen.say("cli.approve.ask"), default=False, err=True):

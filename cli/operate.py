@@ -114,10 +114,10 @@ def _keep(path: Path, value: str) -> None:
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
     """What is understood without a key."""
-    from common.analysis.rules import rules  # noqa: PLC0415 - imports the models, which no other command needs
+    from common.analysis.rules import reader  # noqa: PLC0415 - imports the models, which no other command needs
 
     _, screen = means(ctx)
-    found = rules.recipes(screen.lang)
+    found = reader.recipes(screen.lang)
     if screen.as_json:
         screen.json([{"name": recipe.name, "sentence": recipe.sentence, "example": recipe.example} for recipe in found])
         return

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from cli.command import command, language_of, means
+from cli.moment import Moment
 from cli.screen import Screen
 from cli.show import exit_code, show_line, show_task, wait_for
 
 if TYPE_CHECKING:
     from cli.answers import Json, TaskView
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Moment(click.ParamType[str, str]):
-    """A time: RFC 3339 with its zone, or so long from now (`90s`, `15m`, `2h`, `1d`)."""
-
-    name = "when"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The time as the API takes it."""
-        span = re.fullmatch(r"\+?(\d{1,6})([smhd])", value)
-        if span:
-            return (datetime.now(UTC) + timedelta(seconds=int(span[1]) * UNITS[span[2]])).isoformat()
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            self.fail(Screen(language_of(ctx)).say("cli.usage.when", value=value), param, ctx)
-        return moment.isoformat()
 
 
 class Pair(click.ParamType[tuple[str, "Json"], "str | tuple[str, Json]"]):

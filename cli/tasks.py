@@ -8,6 +8,7 @@ import click
 
 from cli.client import NOT_SUCCEEDED, Client
 from cli.command import command, language_of, means
+from cli.moment import Moment
 from cli.screen import RISK_COLOURS, STATE_COLOURS, Cell, Screen, short
 from cli.show import ENDED, exit_code, show_event, show_task, title, wait_for
 
@@ -26,8 +27,8 @@ RISKS: Final = ("low", "medium", "high", "critical")
 @click.option("--kind", metavar="KIND", help="cli.opt.kind")
 @click.option("--tag", metavar="TAG", help="cli.opt.with_tag")
 @click.option("-q", "words", metavar="WORDS", help="cli.opt.words")
-@click.option("--since", metavar="TIME", help="cli.opt.since")
-@click.option("--until", metavar="TIME", help="cli.opt.until")
+@click.option("--since", type=Moment(ago=True), metavar="TIME", help="cli.opt.since")
+@click.option("--until", type=Moment(ago=True), metavar="TIME", help="cli.opt.until")
 @click.option("--limit", type=click.IntRange(1, 200), default=20, metavar="N", help="cli.opt.limit")
 @click.option("--cursor", metavar="CURSOR", help="cli.opt.cursor")
 @click.pass_context

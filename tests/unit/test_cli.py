@@ -1,180 +1,29 @@
-"""The command line against a stand-in of the server that is made from the table of routes."""
+"""The command line: handing in, usage, refusals, operating; against a stand-in of the server."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO, TextIOWrapper
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from cli.__main__ import main
-from cli.screen import columns
-from common.routes import API, ROUTES, Route
-
-ID = "0192c4e1-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
-DIGEST = "v1:sha256:" + "ab" * 32
-SINCE = "2026-11-24T07:00:00+00:00"
-
-
-def task(state: str = "succeeded", **changes: object) -> dict[str, object]:
-    """A task as the API shows one."""
-    waits = {"awaiting_approval": "approval", "manual": "person", "queued": "worker"}.get(state)
-    command = f"./aiw show {ID[-8:]}"
-    waiting = {"what": waits, "since": SINCE, "look_again_at": None, "who": "approver", "command": command}
-    return {
-        "id": ID, "state": state, "waiting_for": waiting if waits else None, "text": "회식 장소 알아봐줘", "inputs": {},
-        "kind": "fetch", "risk": "high", "reasons": [{"rule": "r", "step": "s", "floor": "high", "text": "POST"}],
-        "priority": 5, "plan": {"number": 1, "source": "typed", "steps": [{"id": "s", "action": "value", "args": {}}]},
-        "attempts": 0, "result": {"n": 1} if state == "succeeded" else None, "error": None, "outcome": None,
-        "cost_usd": "0.000000", "requested_by": "owner", "created_at": SINCE, "finished_at": None, "tags": [],
-        **changes,
-    }  # fmt: skip
-
-
-APPROVAL = {
-    "task_id": ID, "digest": DIGEST, "plan": task()["plan"], "summary": ["POST 39,000 KRW to pay.example.com"],
-    "risk": "high", "reasons": task()["reasons"], "worst_cost_usd": "0.000000", "requested_by": "owner",
-    "expires_at": "2026-11-25T07:00:00+00:00", "required": 1, "decisions": [], "may_decide": True,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request as the stand-in got it."""
-
-    route: str
-    path: str
-    body: Any
-    headers: dict[str, str]
-
-
-@dataclass
-class Server:
-    """What the stand-in answers by route (the last answer of a list stays), and what it saw."""
-
-    answers: dict[str, list[tuple[int, object]]] = field(default_factory=dict)
-    seen: list[Seen] = field(default_factory=list)
-    url: str = ""
-
-    def answer(self, route: str, *bodies: object, status: int = 200) -> None:
-        """Answer a route with these bodies, one after the other."""
-        self.answers[route] = [(status, body) for body in bodies]
-
-    def refuse(self, route: str, status: int, code: str, **more: object) -> None:
-        """Answer a route with a problem document."""
-        title = code.replace("_", " ")
-        problem = {"type": f"/problems/{code}", "title": title, "status": status, "detail": title, **more}
-        self.answers[route] = [(status, problem)]
-
-    def next(self, route: str) -> tuple[int, object]:
-        """The next answer of a route."""
-        left = self.answers[route]
-        return left.pop(0) if len(left) > 1 else left[0]
-
-
-def route_of(method: str, path: str) -> Route:
-    """The table's row for a request."""
-    for route in ROUTES:
-        if route.method == method and re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", route.path), path):
-            return route
-    raise LookupError(f"{method} {path}")
-
-
-def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
-    """A handler that holds every body to the model which the table names."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def respond(self) -> None:
-            path = self.path.partition("?")[0]
-            if path.startswith("/function/"):
-                self.reply(200, {"status": "ready"})
-                return
-            route = route_of(self.command, path)
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = json.loads(raw) if raw else None
-            if route.body is not None:
-                TypeAdapter(route.body).validate_json(raw)
-            server.seen.append(Seen(route.name, self.path.removeprefix(API), body, dict(self.headers.items())))
-            self.reply(*server.next(route.name))
-
-        def reply(self, status: int, body: object) -> None:
-            if isinstance(body, str):
-                data, media = body.encode(), "text/event-stream"
-            else:
-                data, media = json.dumps(body).encode() if body is not None else b"", "application/json"
-            self.send_response(status)
-            self.send_header("Content-Type", media)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Retry-After", "0")
-            self.send_header("ETag", '"7"')
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 - the base class wants these names
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing."""
-
-    return Handler
+from tests.unit.terminal import DIGEST, ID, SINCE, Run, Server, runner, serving, task
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A stand-in that runs, and an environment that names it."""
-    found = Server()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(found))
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    found.url = f"http://127.0.0.1:{http.server_port}"
-    monkeypatch.setenv("AIW_URL", found.url)
-    monkeypatch.setenv("AIW_TOKEN", "aiw_test")
-    monkeypatch.setenv("LANG", "C.UTF-8")
-    for name in ("AIW_LANG", "LC_ALL", "LC_MESSAGES"):
-        monkeypatch.delenv(name, raising=False)
-    yield found
-    http.shutdown()
-    http.server_close()
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - any JSON
-        """Standard output, which has to be one JSON value."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
+    with serving(monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line; `stdin` is what is typed."""
-
-    def run_it(*words: str, stdin: str = "") -> Ran:
-        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode()), "utf-8"))
-        code = main(words)
-        out, err = capsys.readouterr()
-        return Ran(code, out, err)
-
-    return run_it
+    return runner(capsys, monkeypatch)
 
 
 def test_submit_sends_only_what_was_given(server: Server, run: Run) -> None:
@@ -222,13 +71,25 @@ def test_a_plan_comes_from_a_file_or_standard_input(server: Server, run: Run, tm
     assert "not JSON" in ran.err
 
 
+def test_a_command_that_is_nearly_one_is_named(run: Run) -> None:
+    """A typing error is answered with what may have been meant, in one sentence that ends."""
+    assert run("sbmit", "x").err == "aiw: there is no command 'sbmit'. Did you mean submit? See ./aiw --help\n"
+    assert "No such file or directory. See" in run("submit", "--plan", "/nothing").err
+
+
+def test_recipes_need_no_server(run: Run) -> None:
+    """What is understood without a key is shown in either language, and as JSON."""
+    assert "https://api.example.com/prices" in run("recipes").out
+    assert {"name", "sentence", "example"} == set(run("--json", "--lang", "ko", "recipes").json[0])
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("submit",), ("submit", "text", "--plan", "-"), ("show",), ("show", "not-hex!"), ("lss",), ("ls", "--stat"),
         ("ls", "--limit", "1000"), ("submit", "x", "--not-before", "2026-11-24T07:00:00"),
         ("submit", "x", "--input", "k"),
-        ("approve", ID, "--yes"), ("--json", "approve", ID), ("outcome", ID, "s", "perhaps"), ("--port", "0", "ls"),
+        ("approve", ID, "--yes"), ("outcome", ID, "s", "perhaps"), ("--port", "0", "ls"),
         ("people",), ("token", "add", "--expires-in", "soon"), ("people", "add", "x", "--role", "king"),
     ],
 )  # fmt: skip
@@ -296,107 +157,6 @@ def test_a_busy_moment_is_waited_out(server: Server, run: Run) -> None:
     server.answers["cancel"] = [(503, busy), (200, task("cancelled"))]
     ran = run("cancel", ID)
     assert (ran.code, [s.route for s in server.seen]) == (69, ["submit", "submit", "cancel"])
-
-
-def test_ls_fits_eighty_columns_in_both_languages(server: Server, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Korean letters take two columns; no line is wider than the screen, whatever a task's text is."""
-    monkeypatch.setenv("COLUMNS", "80")
-    evil = "가나다라" * 30 + "\x1b[2J\u202eevil"
-    server.answer("list_tasks", {"items": [task(s, text=evil) for s in ("manual", "awaiting_approval")], "next": "abc"})
-    for lang in ("en", "ko"):
-        ran = run("--lang", lang, "ls", "--state", "manual", "--state", "queued", "-q", "x")
-        assert ran.code == 0
-        assert max(columns(line) for line in ran.out.splitlines()) <= 80
-        assert "\x1b" not in ran.out
-        assert "\u202e" not in ran.out
-    assert server.seen[0].path == "/tasks?state=manual&state=queued&q=x&limit=20"
-
-
-def test_approving_shows_everything_and_asks(server: Server, run: Run) -> None:
-    """I4: what is decided is the digest of what was on screen; no, and the end of input, approve nothing."""
-    server.answer("get_approval", APPROVAL)
-    server.answer("approve", task("queued"))
-    for typed in ("n\n", "\n", ""):
-        ran = run("approve", ID, stdin=typed)
-        assert ran.code == 1
-        assert "POST 39,000 KRW" in ran.out
-        assert DIGEST in ran.out
-    assert {s.route for s in server.seen} == {"get_approval"}
-    assert run("approve", ID[-6:], "--note", "ok", stdin="y\n").code == 0
-    assert server.seen[-1].body == {"digest": DIGEST, "note": "ok"}
-    assert server.seen[-1].path == f"/tasks/{ID[-6:]}/approve"
-    ran = run("approve", ID, "--digest", "v1:sha256:00", stdin="y\n")
-    assert (ran.code, server.seen[-1].route) == (1, "get_approval")
-
-
-def test_programs_approve_by_digest_without_a_question(server: Server, run: Run) -> None:
-    """`--yes --digest` decides exactly that digest; the server refuses any other."""
-    server.answer("approve", task("queued"))
-    ran = run("--json", "approve", ID, "--yes", "--digest", DIGEST)
-    assert (ran.code, ran.json["state"]) == (0, "queued")
-    assert [s.route for s in server.seen] == ["approve"]
-
-
-@pytest.mark.parametrize(
-    ("words", "route", "body"),
-    [
-        (("cancel", ID, "--note", "no"), "cancel", {"note": "no"}),
-        (("retry", ID), "retry", {"note": None}),
-        (("reanalyze", ID), "reanalyze", {"note": None}),
-        (("resolve", ID, "--note", "hand", "--result", '{"n": 1}'), "resolve", {"note": "hand", "result": {"n": 1}}),
-        (("resolve", ID, "--note", "x", "--result", "plain"), "resolve", {"note": "x", "result": "plain"}),
-        (("outcome", ID, "pay", "not_done"), "outcome", {"step": "pay", "outcome": "not_done", "note": None}),
-    ],
-)
-def test_decisions_are_sent_as_the_table_has_them(
-    server: Server, run: Run, words: tuple[str, ...], route: str, body: object
-) -> None:
-    """Each decision reaches its route with its body, and prints the task as it is then."""
-    server.answer(route, task("queued"))
-    ran = run("--json", *words)
-    assert (ran.code, ran.json["id"]) == (0, ID)
-    [seen] = server.seen
-    assert (seen.route, seen.body) == (route, body)
-    assert ID[-8:] in run(*words).out
-
-
-def test_reject_names_what_waits(server: Server, run: Run) -> None:
-    """Rejecting reads the digest first, unless it is told."""
-    server.answer("get_approval", APPROVAL)
-    server.answer("reject", task("cancelled"))
-    assert run("reject", ID, "--note", "no").code == 0
-    assert [s.route for s in server.seen] == ["get_approval", "reject"]
-    assert server.seen[-1].body == {"digest": DIGEST, "note": "no"}
-
-
-def test_why_groups_by_what_is_waited_for(server: Server, run: Run) -> None:
-    """What people can end comes first; what moves is left out; the command is shown."""
-    found = [task("queued"), task("manual"), task("awaiting_approval"), task("running"), task("manual")]
-    server.answer("list_tasks", {"items": found, "next": None})
-    ran = run("--json", "why")
-    assert [(g["what"], len(g["tasks"])) for g in ran.json["items"]] == [("person", 2), ("approval", 1), ("worker", 1)]
-    ran = run("why")
-    assert ran.out.index("Waits for a person: 2") < ran.out.index("Waits for an approval: 1")
-    assert f"./aiw show {ID[-8:]}" in ran.out
-    server.answer("get_task", task("manual", error={"code": "no_recipe", "step": None, "status": None, "detail": None}))
-    assert "No recipe fits" in run("why", ID).out
-
-
-def test_logs_follow_a_task_to_its_end(server: Server, run: Run) -> None:
-    """`logs -f` takes the stream up where it broke, one JSON a line, and ends as the task ended."""
-    event = {"task_id": ID, "seq": 1, "kind": "submitted", "from_state": None, "to_state": "queued", "at": SINCE,
-             "actor": "owner", "text": "Submitted", "detail": None}  # fmt: skip
-    last = {**event, "seq": 2, "kind": "cancelled", "to_state": "cancelled"}
-    server.answer(
-        "task_events",
-        f": live\nretry: 1000\n\nid: 1\nevent: event\ndata: {json.dumps(event)}\n\n",
-        f"id: 2\ndata: {json.dumps(last)}\n\n",
-    )
-    ran = run("--json", "logs", "-f", ID)
-    assert ran.code == 3
-    assert [json.loads(line)["seq"] for line in ran.out.splitlines()] == [1, 2]
-    assert "Last-Event-ID" not in server.seen[0].headers
-    assert server.seen[1].headers["Last-Event-ID"] == "1"
 
 
 def test_settings_are_changed_under_the_version_that_was_read(server: Server, run: Run) -> None:
