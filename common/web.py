@@ -66,7 +66,7 @@ class App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """See Starlette: called once, at the first request."""
-        return observed(headed(shortened(super().build_middleware_stack(), self.router.routes)), self.function)
+        return observed(shortened(headed(super().build_middleware_stack()), self.router.routes), self.function)
 
 
 def make_app(

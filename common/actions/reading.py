@@ -156,7 +156,7 @@ def _read_step(
     where = f"{where}/args"
     bound = step.args
     refs = references.find(bound, where)
-    if any(ref.root != "steps" for ref in refs):
+    if refs and any(ref.root != "steps" for ref in refs):
         bound = references.bind(bound, refs, inputs, now.isoformat(timespec="seconds").replace("+00:00", "Z"), where)
         refs = references.find(bound, where)  # again: what was filled in counts, too
     if refs and (errors := _misplaced(action, refs, earlier, where)):
