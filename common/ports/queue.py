@@ -129,6 +129,12 @@ class Queue(Protocol):
         A token that is no longer valid, or has no role of operator or more, refuses its submission.
         """
 
+    def known(self, submission: Submission) -> Added | AddRefused | None:
+        """What its key stands for already: the first submission's ids, or KEY_CONFLICT; None: nothing. Stores nothing.
+
+        Its tasks do not count, only token, route, key and body.
+        """
+
     def claim(
         self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
     ) -> list[Task]:

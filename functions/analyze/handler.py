@@ -20,7 +20,8 @@ from .analysis import Analyst, Means
 from .economy import economy
 from .group_commit import GroupCommit
 from .intake import Intake
-from .submit import preview, submit
+from .preview import preview
+from .submit import submit
 
 # A committer thread beside a busy event loop waits for the GIL: 5 ms, by default, is longer than its commit (measured).
 SWITCH_SECONDS: Final = 0.0002

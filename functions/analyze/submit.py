@@ -1,10 +1,10 @@
-"""`POST /tasks` and `POST /preview`: a request becomes a task; a plan that is typed or known is decided at once."""
+"""`POST /tasks`: a request becomes a task; a plan that is typed or known is decided at once."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -16,14 +16,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from common import api
-from common.analysis.planning import plan_for
 from common.awaited import read_soon
 from common.body import text_fault
 from common.core.errors import Conflict, FieldError, Invalid, Unauthenticated
 from common.core.policy import Policy, destination, planned
 from common.core.task import (
     PRIORITY_DEFAULT,
-    Failure,
     Json,
     Lang,
     Origin,
@@ -34,15 +32,14 @@ from common.core.task import (
     Task,
     uuid7,
 )
-from common.ports import Added, AddRefused, Answer, NewTask, NotAnswered, Principal, Question, Submission
+from common.ports import Added, AddRefused, NewTask, Principal, Submission
 from common.problems import invalid_from, reader_lang
 from common.table_route import JsonBytes
-from common.views import plan_view, reasons_view, stored_view, task_view
-from common.web import ReaderLang, Who, Wired
+from common.views import stored_view, task_view
 from common.wiring import Container
 
 from .intake import intake_of
-from .recalled import as_task, recalled
+from .recalled import recalled
 
 KEY_MAX: Final = 200
 INLINE_BYTES: Final = 64_000
@@ -58,19 +55,28 @@ async def submit(request: HttpRequest) -> Response:
     many = isinstance(given, list)
     intake = intake_of(request)
     policy = await intake.policy(who.workspace)
-    # What is large takes too long for the loop that serves everybody; a text is looked up, which waits for Redis.
-    if len(await request.body()) > INLINE_BYTES or _has_text(given):
-        tasks = await run_in_threadpool(new_tasks, given, wired, who, lang, policy)
-    else:
-        tasks = new_tasks(given, wired, who, lang, policy)
     key = _key(request)
     submission = Submission(
         token_sha256=who.token_sha256,
-        tasks=tasks,
+        tasks=(),
         key=key,
         body_sha256="" if key is None else hashlib.sha256(await request.body()).hexdigest(),
     )
-    added = await intake.commit.add(submission)
+    tasks: tuple[NewTask, ...] = ()
+    added: Added | AddRefused | None
+    try:
+        # What is large takes too long for the loop that serves everybody; a text is looked up, which waits for Redis.
+        if len(await request.body()) > INLINE_BYTES or _has_text(given):
+            tasks = await run_in_threadpool(new_tasks, given, wired, who, lang, policy)
+        else:
+            tasks = new_tasks(given, wired, who, lang, policy)
+    except Invalid:
+        # What this key stands for is answered as it was stored, though settings or the time would refuse it by now.
+        added = None if key is None else await run_in_threadpool(wired.queue.known, submission)
+        if added is None:
+            raise
+    else:
+        added = await intake.commit.add(replace(submission, tasks=tasks))
     if added is AddRefused.TOKEN:
         raise Unauthenticated
     if not isinstance(added, Added):
@@ -257,48 +263,3 @@ def _refuse_times(given: api.TaskRequest, now: datetime, root: str) -> None:
     for index, tag in enumerate(given.tags):
         if text_fault(tag):
             raise Invalid((FieldError(f"{root}/tags/{index}", "not storable text", "leave control characters out"),))
-
-
-# --- preview --------------------------------------------------------------------------------------------------------
-
-
-def preview(body: api.TaskRequest, wired: Wired, who: Who, lang: ReaderLang, request: HttpRequest) -> api.Preview:
-    """What would be done, without storing a task. A paid call leaves its row. TooMany."""
-    policy = wired.workspace.policy(who.workspace)
-    new = new_task(body, sender(wired, who, lang, policy), "#")
-    if new.plan is not None:
-        return _previewed(new.kind, new.plan, new.target, wired, lang)
-    task = as_task(new)
-    question = Question(task=task, policy=policy, purpose="preview")
-    answer: Answer | NotAnswered | None
-    [answer] = wired.analyzer.recall([question])
-    if answer is None:
-        with intake_of(request).previewing():
-            [answer] = wired.analyzer.analyze([question])
-    if isinstance(answer, NotAnswered):
-        waits = State.MANUAL if answer.again_in is None else State.RECEIVED
-        return _unplanned(waits, answer.cost)
-    plan = plan_for(task, answer, policy, wired.catalogue, datetime.now(UTC))
-    if isinstance(plan, Failure):
-        return _unplanned(State.MANUAL, answer.cost)
-    target, _ = destination(task, plan)
-    return _previewed(answer.kind, plan, target, wired, lang, answer.cost)
-
-
-def _unplanned(state: State, cost: int) -> api.Preview:
-    return api.Preview(
-        kind=None, risk=None, reasons=[], plan=None, summary=[], next_state=state, estimate_usd=api.usd(cost)
-    )
-
-
-def _previewed(kind: str | None, plan: Plan, target: State, wired: Container, lang: Lang, cost: int = 0) -> api.Preview:
-    return api.Preview(
-        kind=kind,
-        risk=plan.risk,
-        reasons=reasons_view(plan.reasons, lang),
-        plan=plan_view(plan, masked=False),
-        summary=[wired.catalogue.sentence(step, lang) for step in plan.steps],
-        next_state=target,
-        # Reading it, and all that its plan may write: what handing it in would cost at most.
-        estimate_usd=api.usd(cost + (plan.cost_cap or 0)),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -107,6 +108,18 @@ def test_the_same_key_with_another_body_is_a_conflict(ground: Ground) -> None:
     two = Submission(token_sha256=ground.asks.token, tasks=(second,), key="k", body_sha256="c" * 64)
     assert stored_of(ground.queue.add([one])) == [(first.id,)]
     assert ground.queue.add([two]) == [AddRefused.KEY_CONFLICT]
+
+
+def test_what_a_key_stands_for_is_told_without_storing_anything(ground: Ground) -> None:
+    """The first submission's ids for its body, a conflict for another, nothing for a key that nobody used."""
+    first = ground.new()
+    one = Submission(token_sha256=ground.asks.token, tasks=(first,), key="k", body_sha256="b" * 64)
+    asked = replace(one, tasks=())
+    assert ground.queue.known(asked) is None
+    assert stored_of(ground.queue.add([one])) == [(first.id,)]
+    assert ground.queue.known(asked) == Added((first.id,), replayed=True)
+    assert ground.queue.known(replace(asked, body_sha256="c" * 64)) is AddRefused.KEY_CONFLICT
+    assert ground.queue.known(replace(asked, key="other")) is None
 
 
 def test_one_key_twice_in_one_batch_is_stored_once(ground: Ground) -> None:

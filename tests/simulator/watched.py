@@ -30,6 +30,10 @@ class WatchedQueue:
         self._world.oracle.look()
         return answers
 
+    def known(self, submission: Submission) -> Added | AddRefused | None:
+        """See Queue."""
+        return self.inner.known(submission)
+
     def claim(
         self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
     ) -> list[Task]:

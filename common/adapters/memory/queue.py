@@ -40,15 +40,29 @@ class MemoryQueue(MemoryGate, MemoryApply):
             return AddRefused.TOKEN
         ids = tuple(task.id for task in submission.tasks)
         if submission.key is not None:
+            known = self._known(submission, now)
+            if known is not None:
+                return known
             name = (token.workspace, token.person, submission.route, submission.key)
-            known = self.store.keys.get(name)
-            if known is not None and known.created_at + KEYS_KEPT > now:
-                same = known.body_sha256 == submission.body_sha256
-                return Added(known.ids, replayed=True) if same else AddRefused.KEY_CONFLICT
             self.store.keys[name] = KeyEntry(submission.body_sha256, ids, now)
         for task in submission.tasks:
             self._insert(task, now)
         return Added(ids, at=now)
+
+    def known(self, submission: Submission) -> Added | AddRefused | None:
+        """See Queue."""
+        with self.store.commit() as now:
+            return self._known(submission, now)
+
+    def _known(self, submission: Submission, now: datetime) -> Added | AddRefused | None:
+        token = self.store.tokens.get(submission.token_sha256)
+        if token is None or submission.key is None:
+            return None
+        entry = self.store.keys.get((token.workspace, token.person, submission.route, submission.key))
+        if entry is None or entry.created_at + KEYS_KEPT <= now:
+            return None
+        same = entry.body_sha256 == submission.body_sha256
+        return Added(entry.ids, replayed=True) if same else AddRefused.KEY_CONFLICT
 
     def _insert(self, new: NewTask, now: datetime) -> None:
         row = TaskRow(

@@ -126,9 +126,16 @@ def add(database: Database, batch: Sequence[Submission]) -> list[Added | AddRefu
 def _answer(database: Database, submission: Submission, stored_at: datetime | None) -> Added | AddRefused:
     if stored_at is not None:
         return Added(tuple(task.id for task in submission.tasks), at=stored_at)
+    found = known(database, submission)
+    # None: it was forgotten at this moment, or is too old to count: the key is free again
+    return add(database, [submission])[0] if found is None else found
+
+
+def known(database: Database, submission: Submission) -> Added | AddRefused | None:
+    """See ports.Queue.known."""
     rows = database.run(KNOWN, submission.token_sha256, submission.route, submission.key)
-    if not rows or rows[0][2]:  # it was forgotten at this moment, or is too old to count: the key is free again
-        return add(database, [submission])[0]
+    if not rows or rows[0][2]:
+        return None
     body, ids, _ = rows[0]
     if body != submission.body_sha256:
         return AddRefused.KEY_CONFLICT

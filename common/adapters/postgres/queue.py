@@ -26,6 +26,10 @@ class PostgresQueue:
         """See ports.Queue."""
         return intake.add(self._database, batch)
 
+    def known(self, submission: Submission) -> Added | AddRefused | None:
+        """See ports.Queue."""
+        return intake.known(self._database, submission)
+
     def claim(
         self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
     ) -> list[Task]:
