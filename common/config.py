@@ -68,7 +68,7 @@ class Settings(BaseSettings):
 
     # limits; reasons as above
     lease_seconds: int = Field(default=60, ge=10, le=900)  # a dead worker's task waits this long
-    claim_tasks: int = Field(default=100, ge=1, le=1000)
+    claim_tasks: int = Field(default=200, ge=1, le=1000)
     effect_threads: int = Field(default=32, ge=1, le=256)
     analyses_at_once: int = Field(default=8, ge=1, le=64)
     attempts: int = Field(default=5, ge=1, le=20)

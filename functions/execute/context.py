@@ -63,6 +63,6 @@ class Means:
     limits: Callable[[], Limits]
     worker: str
     lease: timedelta = timedelta(seconds=60)
-    claim_tasks: int = 100
+    claim_tasks: int = 200
     effect_threads: int = 32
     result_bytes: int = 1_000_000
