@@ -96,6 +96,7 @@ def test_each_failure_has_its_code_and_its_next_step(
         {f[1] for f in FAULTS}
         | {
             "needs_person",
+            "provider_fails_on_this",
             "refused_by_model",
             "answer_truncated",
             "unknown_price",
