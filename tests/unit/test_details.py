@@ -71,6 +71,8 @@ def test_the_sentences_of_both_languages_have_the_same_places() -> None:
         ("this task is succeeded: there is nothing to decide", "지금 상태는 완료이고, 결정할 것이 없습니다"),
         ("this needs the role approver; yours is viewer", "승인자 역할이 필요합니다. 지금 역할은 조회자입니다"),
         ("#/plan/steps/0/args/url: leads to a private address", "#/plan/steps/0/args/url: 내부 주소를 가리킵니다"),
+        ("#/text: Input should be a valid string", "#/text: 형식이 맞지 않습니다. 필요한 형식: string"),
+        ("Input should be 'ko' or 'en'", "다음 가운데 하나여야 합니다: 'ko' or 'en'"),
         ("a provider's own words", "a provider's own words"),
         ("x" * 10_000, "x" * 10_000),
     ],

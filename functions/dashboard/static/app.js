@@ -46,10 +46,7 @@
   function merge(page) {
     for (const region of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(region.id);
-      if (!fresh || busy(region) || fresh.innerHTML === region.innerHTML) continue;
-      adopt(region, fresh);
-      // "Approved" was said of the state before: beside what came of it, it would contradict.
-      if (region.id === "head") document.querySelector(".flash.good")?.remove();
+      if (fresh && !busy(region) && fresh.innerHTML !== region.innerHTML) adopt(region, fresh);
     }
     freshenTimes();
   }
@@ -62,7 +59,10 @@
     running = true;
     try {
       const got = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
-      if (got.redirected && new URL(got.url).pathname.endsWith("/sign-in")) return void location.reload();
+      if (got.redirected && new URL(got.url).pathname.endsWith("/sign-in")) {
+        // The session has ended. What is being written is not thrown away for it: the form itself leads to the sign-in.
+        return busy(document.body) ? show(false) : void location.reload();
+      }
       if (got.ok) merge(new DOMParser().parseFromString(await got.text(), "text/html"));
     } catch {
       show(false);
