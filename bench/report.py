@@ -156,9 +156,10 @@ def _our_line(name: str, report: Report) -> list[str]:
         sign = "<=" if target.at_most else ">="
         aim = "" if target.aim is None else form.format(target.aim)
         wanted = [f"{sign} {form.format(target.limit)}", aim, "met" if target.met(figure.median) else "MISSED"]
-    # An idle stack may take nothing at all.
-    share = f"{million.median / figure.median:.0%}" if million is not None and figure.median else "-"
-    after = "" if million is None else f"{form.format(million.median)} ({share})"
+    after = "" if million is None else form.format(million.median)
+    # An idle stack may take nothing at all, and the machine's speed is no figure of ours.
+    if million is not None and figure.median and name != "speed":
+        after += f" ({million.median / figure.median:.0%})"
     return [title, form.format(figure.median), f"{figure.noise:.0%}", *wanted, after]
 
 
