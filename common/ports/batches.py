@@ -113,8 +113,8 @@ class Batches(Protocol):
         Args:
             batch: the call's id.
             seen: the provider's id under which it was found to be gone or another's; None: there was none.
-            billed: nobody knows what it cost: it is assumed billed in full, an orphan as what it came of. Else it
-                certainly was not made, and what was reserved is given back; one that is certainly ours is not.
+            billed: nobody knows what it cost: it is assumed billed in full (an orphan: what its requests cost at most).
+                Else it certainly was not made, and what was reserved is given back; one that is certainly ours is not.
             after: how long ago it must have been opened, by the database's clock.
 
         False, and nothing written: it is not open any more, has another id, is ours, or is too young.

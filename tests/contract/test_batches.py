@@ -297,6 +297,16 @@ def test_an_orphan_that_is_gone_costs_as_much_as_what_it_came_of(ground: Ground)
     assert seen(ground) == (7 + CENT, 0)
 
 
+def test_an_orphan_that_nobody_could_collect_is_assumed_at_its_worst_case(ground: Ground) -> None:
+    """I7: after a week, as every batch; a nanodollar was reserved for it, and that is not what it cost."""
+    batch = opened(ground, asking(fresh_id(), most=7), asking(fresh_id(), most=5))
+    ground.budget.settle(batch, Bill(usage=Usage(), cost=3))
+    assert ground.batches.orphan(batch, "msgbatch_late", certain=True)
+    ground.elapse(timedelta(days=8))
+    assert ground.budget.expire() == 1
+    assert seen(ground) == (3 + 12, 0)
+
+
 def test_who_stood_still_sends_nothing(ground: Ground) -> None:
     """I7: beyond its time, or closed meanwhile, it may not be sent: nobody would look for what comes of it."""
     batch = opened(ground, asking(fresh_id()))

@@ -699,6 +699,20 @@ def test_a_check_that_cannot_be_used_says_nothing(ground: Ground) -> None:
     assert floor.money() == (TWELVE, 0)
 
 
+def test_a_check_that_has_no_line_is_the_batches_own_cost(ground: Ground) -> None:
+    """I7, I12: it checked nothing, and may have been billed; those that were answered are counted apart."""
+    floor = checking(ground)
+    tasks = sent(floor, 5)
+    floor.elapse(6 * MINUTE)
+    [on_record] = ground.batches.due(10)
+    floor.side.end(fates={2: "missing"})
+    floor.later()
+    assert floor.states(tasks) == [State.QUEUED] * 5
+    assert floor.money() == (TWELVE + on_record.asked[2].most, 0)
+    checks = ground.costs.month(ground.home).whys["analysis", "check"]
+    assert (checks.tasks, checks.cost) == (1, TWELVE // 2)
+
+
 def test_without_money_for_checks_it_is_sent_without_them(ground: Ground) -> None:
     """I7: what is left of the month holds the readings and not their checks."""
     floor = checking(ground)

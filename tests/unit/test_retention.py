@@ -118,4 +118,4 @@ def test_schedule_forgets_by_itself() -> None:
 def test_the_last_two_months_are_never_forgotten(days: str) -> None:
     """A wrong value stops the start."""
     with pytest.raises(ValueError, match="ledger_days"):
-        Settings(ledger_days=days)  # type: ignore[arg-type]  # as the environment has it
+        Settings(ledger_days=days)

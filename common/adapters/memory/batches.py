@@ -79,7 +79,6 @@ class MemoryBatches:
             if entry.provider_id != seen or (entry.certain and not billed):
                 return False
             if billed:
-                self._hold(batch, self.store.calls[entry.of].reserved)
                 self._budget.assume_billed(batch)
             else:
                 self._budget.void(batch)
@@ -151,13 +150,6 @@ class MemoryBatches:
         with self.store.commit() as now:
             rows = [row for row in self.store.tasks.values() if row.batch == batch]
             return [row.public(now) for row in sorted(rows, key=lambda row: row.id)[:limit]]
-
-    def _hold(self, batch: UUID, amount: int) -> None:
-        """An orphan has nothing reserved: it may have cost as much as what it came of."""
-        call = self.store.calls[batch]
-        for owner in (call.workspace, None):
-            self.store.budgets[owner, call.month].reserved += amount - call.reserved
-        call.reserved = amount
 
     def _open(self) -> list[UUID]:
         """Not booked yet."""

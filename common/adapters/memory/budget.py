@@ -15,7 +15,7 @@ from common.core.installation import nanodollars
 from common.core.spending import Standing
 from common.core.task import Lang
 from common.core.unanswered import Tried
-from common.ports import Bill, BudgetTold, BudgetView, CallRequest, NotReserved, Unbelieved, Usage
+from common.ports import Bill, BudgetTold, BudgetView, CallReason, CallRequest, NotReserved, Unbelieved, Usage
 
 
 class MemoryBudget:
@@ -165,7 +165,12 @@ class MemoryBudget:
 
     def _assume(self, call: UUID, request_id: str | None = None) -> bool:
         entry = self.store.calls.get(call)
-        return entry is not None and self._close(call, "assumed_billed", entry.reserved, request_id)
+        if entry is None:
+            return False
+        # Of an orphan a nanodollar is reserved: it may have cost what its requests cost at most.
+        is_orphan = entry.reason is CallReason.ORPHAN
+        most = sum(asked.most for asked in self.store.batches[call].asked) if is_orphan else entry.reserved
+        return self._close(call, "assumed_billed", most, request_id)
 
     def _close(
         self,

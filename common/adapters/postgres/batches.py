@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from common.adapters.postgres.budget import ENDED, WouldPass, reserve_in
+from common.adapters.postgres.budget import ENDED, IN_FULL, WouldPass, reserve_in
 from common.adapters.postgres.connection import Database, DataError, Session
 from common.adapters.postgres.documents import document, uuids
 from common.adapters.postgres.rows import TASKS, joined, tasks_from
@@ -64,10 +64,7 @@ def _closing(state: str, cost: str, which: str) -> str:
 
 
 NOT_MADE: Final = _closing("voided", "0", f"{AS_SEEN} AND NOT (requests ->> 'certain')::boolean")
-# an orphan has nothing reserved: it may have cost as much as what it came of
-UNKNOWN_COST: Final = _closing(
-    "assumed_billed", "(SELECT m.reserved FROM calls m WHERE m.id = (calls.requests ->> 'of')::uuid)", AS_SEEN
-)
+UNKNOWN_COST: Final = _closing("assumed_billed", IN_FULL, AS_SEEN)
 
 # Both rows are at least a nanodollar: what is on record is never nothing.
 CHECKED: Final = """

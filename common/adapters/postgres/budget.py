@@ -84,8 +84,11 @@ SETTLE: Final = ENDED.format(
 )
 NAMED: Final = ", request_id = $2"
 VOID: Final = ENDED.format(state="voided", cost="0", bill=NAMED, which="id = $1::uuid")
-ASSUME: Final = ENDED.format(state="assumed_billed", cost="reserved", bill=NAMED, which="id = $1::uuid")
-EXPIRE: Final = ENDED.format(state="assumed_billed", cost="reserved", bill="", which="deadline <= clock_timestamp()")
+# of an orphan a nanodollar is reserved: it may have cost what its requests cost at most
+IN_FULL: Final = """coalesce(CASE WHEN reason = 'orphan' THEN
+    (SELECT sum((a ->> 'most')::bigint)::bigint FROM json_array_elements(requests -> 'asked') AS a) END, reserved)"""
+ASSUME: Final = ENDED.format(state="assumed_billed", cost=IN_FULL, bill=NAMED, which="id = $1::uuid")
+EXPIRE: Final = ENDED.format(state="assumed_billed", cost=IN_FULL, bill="", which="deadline <= clock_timestamp()")
 
 VIEW: Final = """
 SELECT coalesce(b.spent, 0), coalesce(b.reserved, 0), clock_timestamp()

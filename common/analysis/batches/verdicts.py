@@ -80,10 +80,11 @@ class Verdicts:
         """
         questions = {task: Question(task=tasks[task], policy=policy) for task in tasks}
         calls = self._rebuilt(batch, questions)
-        # Of one that was sent twice nobody waits for the second, and no part of it is a check of anything.
-        checks = [n for n, asked in enumerate(batch.asked) if asked.check and batch.of == batch.id]
-        firsts = [n for n in calls if n not in checks]
-        bill, replies = self.door.priced(batch, {n: calls[n] for n in firsts}, ended)
+        # One that brought no answer checks nothing, nor does any of a batch that was made twice.
+        checks = [n for n in calls if batch.asked[n].check and isinstance(ended.said.get(n), Reply)]
+        checks = checks if batch.of == batch.id else []
+        bill, replies = self.door.priced(batch, {n: calls[n] for n in calls if n not in checks}, ended)
+        replies = {n: reply for n, reply in replies.items() if not batch.asked[n].check}
         read = self._read(batch, replies, questions)
         items = {m.task: item for r in read.values() for m, item in zip(r.members, r.items, strict=True)}
         checked = None
@@ -92,8 +93,7 @@ class Verdicts:
             checked = self._checked(cost, self._read(batch, answers, questions), items, questions)
         saving = self.tiers.strong != "" and self.saving(batch.workspace)
         said: dict[UUID, Verdict] = {}
-        for number in firsts:
-            reply = replies[number]
+        for number, reply in replies.items():
             for member in batch.asked[number].members:
                 if isinstance(reply, Reply):
                     question, item = questions[member.task], items[member.task]
