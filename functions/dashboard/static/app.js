@@ -170,10 +170,10 @@
   // --- small comforts ---
 
   document.addEventListener("click", (click) => {
-    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(click.target)) menu.open = false;
+    for (const menu of document.querySelectorAll(":is(details.menu, details.sure)[open]")) if (!menu.contains(click.target)) menu.open = false;
   });
   document.addEventListener("keydown", (key) => {
-    if (key.key === "Escape") for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (key.key === "Escape") for (const menu of document.querySelectorAll(":is(details.menu, details.sure)[open]")) {
       menu.open = false;
       menu.querySelector("summary").focus();
     }
