@@ -20,13 +20,12 @@ from uuid import UUID
 from common.actions.catalogue import Catalogue
 from common.analysis.call import Asker, Billed, Fault
 from common.analysis.packs.pack import BadItem, Item, Reading, pack_call, packs_of, read_pack
-from common.analysis.packs.sample import chosen, compared, lot
+from common.analysis.packs.sample import chosen, compared, lot, raised
 from common.analysis.packs.suspects import Suspects
 from common.analysis.packs.threads import Threads
 from common.analysis.providers.faults import SOON
 from common.core.errors import Unavailable
 from common.core.spending import shares_of
-from common.core.task import Risk, highest
 from common.ports import Answer, Budget, CallReason, NotAnswered, Question
 from common.telemetry import count_checks, log_stranger, note
 
@@ -178,7 +177,7 @@ class Packs:
                 if not isinstance(item, BadItem):
                     risk = compared(first[place], item, questions[place], self._catalogue)
                     different += risk is not None
-                    answers[place] = _raised(answers[place], risk)
+                    answers[place] = raised(answers[place], risk)
             if again.call is not None:
                 self._told(again.call, len(places), different)
         return answers
@@ -221,10 +220,3 @@ class Packs:
 def _is_reading(said: Answer | NotAnswered) -> bool:
     """Whether a model said something of the task, rather than nobody."""
     return isinstance(said, Answer) or said.failure.code == "needs_person"
-
-
-def _raised(said: Answer | NotAnswered, risk: Risk | None) -> Answer | NotAnswered:
-    """I5: never lowered."""
-    if risk is None or not isinstance(said, Answer):
-        return said
-    return replace(said, risk=highest(said.risk or Risk.LOW, risk))
