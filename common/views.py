@@ -32,7 +32,7 @@ def task_view(record: TaskRecord, role: Role, lang: Lang) -> api.Task:
         inputs=task.request.inputs if full else None,
         kind=task.kind,
         risk=plan.risk if plan else None,
-        reasons=reasons_view(plan.reasons, lang) if plan else [],
+        reasons=reasons_view(plan.reasons, lang, masked=not full) if plan else [],
         priority=task.priority,
         plan=plan_view(plan, masked=not full) if plan else None,
         attempts=task.attempts,
@@ -45,7 +45,7 @@ def task_view(record: TaskRecord, role: Role, lang: Lang) -> api.Task:
         )
         if failure
         else None,
-        outcome=api.OutcomeView(note=record.last_note, actor=record.last_actor) if ended else None,
+        outcome=api.OutcomeView(note=_note(record), actor=record.last_actor) if ended else None,
         cost_usd=api.usd(record.cost_nanodollars),
         requested_by=record.requested_by_name,
         created_at=record.created_at,
@@ -156,12 +156,23 @@ def waits_for(record: TaskRecord) -> What | None:
             return None
 
 
-def reasons_view(reasons: tuple[Reason, ...], lang: Lang) -> list[api.ReasonView]:
-    """Why it is how risky, in the reader's language."""
+def reasons_view(reasons: tuple[Reason, ...], lang: Lang, *, masked: bool = False) -> list[api.ReasonView]:
+    """Why it is how risky, in the reader's language; `masked`: without what it quotes of the plan's arguments."""
     return [
-        api.ReasonView(rule=r.rule, step=r.step, floor=r.floor, text=t(f"reason.{r.rule}", lang, **r.values))
+        api.ReasonView(
+            rule=r.rule,
+            step=r.step,
+            floor=r.floor,
+            text=t(f"reason.{r.rule}", lang, **(dict.fromkeys(r.values, MASKED) if masked else r.values)),
+        )
         for r in reasons
     ]
+
+
+def _note(record: TaskRecord) -> str | None:
+    """What was said at the end; of one with a person, that cancelling was asked for while its effect is unknown."""
+    waits_to_be_cancelled = record.task.state is State.MANUAL and record.task.cancel_requested
+    return record.last_note or ("cancel_requested" if waits_to_be_cancelled else None)
 
 
 def plan_view(plan: Plan, *, masked: bool) -> api.PlanView:

@@ -38,29 +38,32 @@ CHARSETS: Final = frozenset({
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def exchange(ctx: Context, request: HttpRequest, *, repeatable: bool, expect: Sequence[int] = ()) -> Outcome:
-    """Send it and say what happened. `repeatable`: its effect may be sent again, so doubt is no reason to ask a person.
+def exchange(ctx: Context, request: HttpRequest, *, safe: bool, expect: Sequence[int] = ()) -> Outcome:
+    """Send it and say what happened.
 
-    A 2xx or 3xx outside of `expect` (default: 2xx) means that the far side acted, but not as the plan supposes: unknown
-    if the effect may not be repeated, else permanent.
+    `safe`: it only reads (RFC 9110 section 9.2.1), so that there is nothing to be in doubt about. Of anything else
+    nobody knows what it did once bytes were sent and no clear answer came: unknown, also where it may be repeated,
+    since whether it may is a setting, and settings change before the next attempt (I6).
+    A 2xx or 3xx outside of `expect` (default: 2xx) means that the far side acted, but not as the plan supposes:
+    unknown, or permanent where it only reads.
     """
     try:
         response = ctx.send(request)
     except HttpFailure as failure:
-        return of_failure(failure, repeatable=repeatable)
-    return of_response(response, repeatable=repeatable, expect=expect)
+        return of_failure(failure, safe=safe)
+    return of_response(response, safe=safe, expect=expect)
 
 
-def of_failure(failure: HttpFailure, *, repeatable: bool) -> Outcome:
+def of_failure(failure: HttpFailure, *, safe: bool) -> Outcome:
     """No answer: not done for sure only if not a byte was sent."""
     if failure.code == "too_large":
         return Done(too_large=True)  # it answered, so it acted: never "not done"
-    if failure.sent and not repeatable:
+    if failure.sent and not safe:
         return Unknown(failure.code, detail=str(failure))
     return NotDone(failure.code, transient=failure.code in TRANSIENT_FAILURES, detail=str(failure))
 
 
-def of_response(response: HttpResponse, *, repeatable: bool, expect: Sequence[int] = ()) -> Outcome:
+def of_response(response: HttpResponse, *, safe: bool, expect: Sequence[int] = ()) -> Outcome:
     """An answer, by its status."""
     status = response.status
     if status in expect if expect else 200 <= status < 300:  # noqa: PLR2004 - 2xx
@@ -70,7 +73,7 @@ def of_response(response: HttpResponse, *, repeatable: bool, expect: Sequence[in
     if 400 <= status < 500 or status in NOT_IMPLEMENTED:  # noqa: PLR2004 - 4xx
         return NotDone("http_status", transient=False, status=status, detail=said(response))
     code = "http_status" if status >= 500 else "unexpected_status"  # noqa: PLR2004 - 5xx
-    if not repeatable:
+    if not safe:
         return Unknown(code, status=status, detail=said(response))
     return NotDone(code, transient=status >= 500, status=status, detail=said(response))  # noqa: PLR2004 - 5xx
 

@@ -100,8 +100,7 @@ class FunctionInvoke(Action[FunctionInvokeArgs]):
     def run(self, args: FunctionInvokeArgs, ctx: Context) -> Outcome:
         """Call it within the time that is left."""
         content, headers = encoded(args.body_fields, args.json_, args.body, {})
-        repeatable = self.effect(args, ctx.policy) is Effect.IDEMPOTENT
-        if repeatable:
+        if self.effect(args, ctx.policy) is Effect.IDEMPOTENT:
             headers["Idempotency-Key"] = ctx.idempotency_key
         request = HttpRequest(
             method="POST",
@@ -111,4 +110,4 @@ class FunctionInvoke(Action[FunctionInvokeArgs]):
             timeout=min(args.timeout, ctx.remaining()),
             from_settings=True,
         )
-        return exchange(ctx, request, repeatable=repeatable)
+        return exchange(ctx, request, safe=False)

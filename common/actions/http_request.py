@@ -43,6 +43,8 @@ REFUSED_HEADERS: Final = frozenset({
     "idempotency-key", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
     "upgrade", "expect", "proxy-authorization", "proxy-authenticate", "proxy-connection", "http2-settings",
 })  # fmt: skip
+# Frameworks that obey these do something else than the method says, by which risk and repetition are judged.
+METHOD_HEADERS: Final = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
 
 
 class HttpRequestArgs(Args):
@@ -129,6 +131,8 @@ def _header_problem(name: str, content: str) -> str | None:
         return f"{name[:100]!a} is no header name"
     if name.lower() in REFUSED_HEADERS:
         return f"{name} is set by us alone"
+    if name.lower() in METHOD_HEADERS:
+        return f"{name} would make it another method than the plan says: write that one as the method"
     if not all(c == "\t" or " " <= c <= "~" for c in content) or content != content.strip():
         return f"{name} has a value that is not plain ASCII text"
     return None
@@ -231,8 +235,7 @@ class HttpRequestAction(Action[HttpRequestArgs]):
         request = HttpRequest(
             method=args.method, url=url, headers=headers, body=content, timeout=min(args.timeout, ctx.remaining())
         )
-        repeatable = self.effect(args, ctx.policy) is Effect.IDEMPOTENT
-        return exchange(ctx, request, repeatable=repeatable, expect=args.expect or ())
+        return exchange(ctx, request, safe=args.method in READS, expect=args.expect or ())
 
 
 def _machine(place: str) -> str | None:

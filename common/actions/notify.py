@@ -104,6 +104,6 @@ class Notify(Action[NotifyArgs]):
             timeout=min(TIMEOUT.total_seconds(), ctx.remaining()),
             from_settings=True,
         )
-        outcome = exchange(ctx, request, repeatable=False)
+        outcome = exchange(ctx, request, safe=False)
         # What a webhook answers is of no use to a plan, and its headers may name whom the message reached.
         return Done({"channel": args.channel, "delivered": True}) if isinstance(outcome, Done) else outcome

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from common.core.lifecycle import Detail, Ended, NextStep, Transition, move
-from common.core.task import Effect, Failure, Json, OutcomeKind, State, Step, Task
+from common.core.task import EFFECT_UNKNOWN, Effect, Failure, Json, OutcomeKind, State, Step, Task
 
 BACKOFF_FIRST: Final = timedelta(seconds=1)
 BACKOFF_LONGEST: Final = timedelta(minutes=5)
@@ -103,7 +103,7 @@ def after_step(
     if isinstance(outcome, Unknown) and began.effect is Effect.NON_IDEMPOTENT:
         note = "cancel_requested" if task.cancel_requested else None
         return _to_person(
-            task, ended, Failure(**{**failure.model_dump(), "code": "effect_unknown"}), actor, lost=lost, note=note
+            task, ended, Failure(**{**failure.model_dump(), "code": EFFECT_UNKNOWN}), actor, lost=lost, note=note
         )
     if task.cancel_requested:
         detail = Detail(failure=failure)

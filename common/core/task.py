@@ -161,6 +161,9 @@ class Failure(Frozen):
     detail: str | None = None
 
 
+EFFECT_UNKNOWN: Final = "effect_unknown"  # the failure that only a person's word ends
+
+
 class Attempt(Frozen):
     """One attempt of one step: begin, end and result in one row."""
 
@@ -244,8 +247,25 @@ class Task(Frozen):
 
     @property
     def unknown_effect(self) -> Attempt | None:
-        """A non-idempotent attempt that is open or unknown: a person must say what it did (I6)."""
-        return next((a for a in self.trail if a.effect is Effect.NON_IDEMPOTENT and a.unsettled), None)
+        """An attempt that is open or unknown and may not be repeated: a person must say what it did (I6).
+
+        One that could be repeated when it began is among them once the gate refused its repetition, since the settings
+        allow it no longer.
+        """
+        doubted = self.failure.step if self.failure is not None and self.failure.code == EFFECT_UNKNOWN else None
+        return next(
+            (
+                a
+                for a in self.trail
+                if a.unsettled and (a.effect is Effect.NON_IDEMPOTENT or (a.step_id == doubted and self._open(a)))
+            ),
+            None,
+        )
+
+    def _open(self, attempt: Attempt) -> bool:
+        """Whether no person has spoken of its step since: what they say of the newest is meant of them all."""
+        later = (a for a in self.attempts_of(attempt.step_id) if a.number >= attempt.number)
+        return all(a.decided_by is None for a in later)
 
 
 class Event(Frozen):

@@ -12,7 +12,7 @@ from common.core.digest import approval_digest, args_sha256, idempotency_key
 from common.core.lifecycle import Detail, NextStep, Transition, move
 from common.core.policy import Assessment, Policy, ask_for, planned
 from common.core.references import Unresolvable
-from common.core.task import Effect, Failure, Plan, State, Step, Task
+from common.core.task import EFFECT_UNKNOWN, Effect, Failure, Plan, State, Step, Task
 from common.ports import Begin, Refusal
 
 ACTOR: Final = "execute"
@@ -127,6 +127,8 @@ def after_refusal(want: Want, why: Refusal, policy: Policy) -> Transition | None
             return None
         case Refusal.CANCELLED:
             return move(task, "cancelled", State.CANCELLED, None, ACTOR)
+        case Refusal.DEADLINE:
+            return give_up(task, "deadline_passed", step.id)
         case Refusal.PAUSED:
             return move(task, "snoozed", State.QUEUED, AT_ONCE, ACTOR, waiting_for="paused")
         case Refusal.POLICY_CHANGED:
@@ -139,4 +141,4 @@ def after_refusal(want: Want, why: Refusal, policy: Policy) -> Transition | None
         case Refusal.COST_CAP:
             return give_up(task, "cost_cap", step.id)
         case Refusal.UNDECIDED:
-            return give_up(task, "effect_unknown", step.id)
+            return give_up(task, EFFECT_UNKNOWN, step.id)

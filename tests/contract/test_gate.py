@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from common.core.lifecycle import Ask, move
+from common.core.lifecycle import Ask, Detail, move
 from common.core.policy import APPROVAL_EXPIRES
-from common.core.task import Effect, Json, OutcomeKind, Risk, State
+from common.core.task import EFFECT_UNKNOWN, Effect, Failure, Json, OutcomeKind, Risk, State
 from common.ports import Refusal
 from tests.contract.ground import DAY, LEASE, Ground, done, gave_up, lease_lost, not_done, retry, step, unknown
 
@@ -108,6 +108,37 @@ def test_an_unknown_effect_is_repeated_only_if_it_is_idempotent(
     assert ground.begun(again, effect=effect).number == begun.number + 1
     first, second = ground.get(held.id).trail
     assert first.idempotency_key == second.idempotency_key
+
+
+def test_what_could_be_repeated_is_not_once_the_settings_say_otherwise(ground: Ground) -> None:
+    """I6: begun as idempotent and unknown, it goes to a person if its repetition would carry no key."""
+    held = ground.running()
+    for worker in "bc":
+        begun = ground.begun(held, effect=Effect.IDEMPOTENT)
+        assert ground.apply(retry(held, ended=unknown(number=begun.number)))
+        held = ground.claimed(ground.get(held.id), worker)
+    assert ground.refused(held, effect=Effect.NON_IDEMPOTENT) is Refusal.UNDECIDED
+    why = Detail(failure=Failure(code=EFFECT_UNKNOWN, step="one"))
+    assert ground.apply(move(held, "gave_up", State.MANUAL, DAY, "execute", detail=why))
+    manual = ground.get(held.id)
+    assert manual.unknown_effect is not None
+    last = not_done(number=manual.trail[-1].number)
+    word = f"person:{ground.decides.id}"
+    said = move(manual, "outcome_given", State.QUEUED, timedelta(0), word, ended=ground.by_person(last))
+    assert ground.apply(said)
+    again = ground.claimed(ground.get(held.id), "d")
+    assert again.unknown_effect is None  # said of the newest, meant of them all
+    assert ground.begun(again, effect=Effect.NON_IDEMPOTENT).number == 3
+
+
+def test_nothing_begins_after_its_deadline(ground: Ground) -> None:
+    """I4: the time that counts is the gate's, not the claim's: a step before it may have taken long."""
+    held = ground.running(deadline=ground.now() + timedelta(seconds=50))
+    ground.begun(held)
+    assert ground.apply(retry(held, ended=not_done(number=1)))
+    again = ground.claimed(ground.get(held.id), "b")
+    ground.elapse(timedelta(seconds=51))
+    assert ground.refused(again) is Refusal.DEADLINE
 
 
 def test_a_step_that_was_not_done_is_begun_again(ground: Ground) -> None:

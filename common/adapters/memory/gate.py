@@ -7,7 +7,7 @@ from datetime import datetime
 
 from common.adapters.memory.rows import GRACE, AttemptRow, TaskRow
 from common.adapters.memory.store import MemoryStore
-from common.core.task import State
+from common.core.task import Effect, OutcomeKind, State
 from common.ports import Begin, Begun, NotBegun, Refusal
 
 
@@ -55,6 +55,8 @@ class MemoryGate:
         """Why a task whose lease holds may not begin this attempt; the order is that of the SQL."""
         if row.cancel_requested_at is not None:
             return Refusal.CANCELLED
+        if row.request.deadline is not None and row.request.deadline <= now:
+            return Refusal.DEADLINE
         if self.is_paused(row):
             return Refusal.PAUSED
         if self.store.policy_version(row.workspace) != begin.policy_version:
@@ -78,8 +80,13 @@ class MemoryGate:
         return self.store.paused(row.workspace)
 
     def is_undecided(self, row: TaskRow, begin: Begin) -> bool:
-        """An attempt of the step is open, done, or unknown and not to be repeated (I6)."""
-        return any(a.step_id == begin.step_id and a.claims_the_step for a in row.trail)
+        """An attempt of the step is open, done, or unknown and not to be repeated (I6), by what it was or by now."""
+        mine = [a for a in row.trail if a.step_id == begin.step_id]
+        spoken_of = max((a.number for a in mine if a.decided_by is not None), default=0)
+        doubted = begin.effect is Effect.NON_IDEMPOTENT and any(
+            a.outcome is OutcomeKind.UNKNOWN and a.number > spoken_of for a in mine
+        )
+        return doubted or any(a.claims_the_step for a in mine)
 
     def is_approved(self, row: TaskRow, begin: Begin, now: datetime) -> bool:
         """The open approval is over what the worker holds, decided, in time, and not outgrown by the risk (I4, I5)."""
