@@ -11,7 +11,8 @@ from common.core.digest import approval_digest
 from common.core.errors import Conflict, NotFound, SelfApproval, StaleDigest
 from common.core.lifecycle import Detail, move
 from common.core.task import Lang, State, Task
-from common.ports import Decision, Principal, TaskRecord, Verdict, wakes_of
+from common.ports import Decision, Principal, TaskRecord, Verdict
+from common.transitions import tell
 from common.views import approval_view, task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
 from common.wiring import Container
@@ -67,7 +68,7 @@ def _decide(
     self_allowed = wired.workspace.policy(who.workspace).self_approval or verdict == "rejected"
     decision = Decision(person=who.person, verdict=verdict, digest=body.digest, note=body.note)
     _explain(wired.approvals.decide(decision, then, self_allowed=self_allowed), task, present)
-    wired.notifier.publish(wakes_of([then.target]))
+    tell(wired.notifier, [then])
     return task_view(record_of(wired, who, id), who.role, lang)
 
 

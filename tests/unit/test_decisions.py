@@ -11,6 +11,7 @@ import pytest
 
 from common.core.task import Json
 from common.ports import HttpFailure, HttpResponse
+from common.telemetry import metrics
 from tests.unit.desk import Desk, desk
 
 API = "/api/v1/tasks"
@@ -44,6 +45,11 @@ def post(at: Desk, task: str, verb: str, headers: dict[str, str], body: Json = N
     return answer.status_code, answer.json()
 
 
+def counted(kind: str) -> float:
+    """How many transitions of a kind the metrics know of."""
+    return metrics().registry.get_sample_value("aiw_transitions_total", {"kind": kind}) or 0
+
+
 def test_what_is_shown_is_what_runs(at: Desk) -> None:
     """I4: nothing is sent before "yes"; after it exactly the request that the sentences spoke of."""
     task, boss = submitted(at), at.token("approver")
@@ -51,7 +57,9 @@ def test_what_is_shown_is_what_runs(at: Desk) -> None:
     assert (task["state"], task["risk"], at.far.seen) == ("awaiting_approval", "high", [])
     shown = at.clients["approve"].get(f"{API}/{task['id']}/approval", headers=boss).json()
     assert "39000" in shown["summary"][0].replace(",", "")
+    before = counted("approved")
     assert post(at, task["id"], "approve", boss, {"digest": shown["digest"], "note": "ok"})[0] == 200
+    assert counted("approved") == before + 1
     at.wake("execute")
     [sent] = at.far.seen
     assert (sent.method, sent.url, json.loads(sent.body or b"")) == ("POST", POST["url"], POST["json"])
