@@ -21,6 +21,7 @@ class Decision:
     verdict: Literal["approved", "rejected"]
     digest: str
     note: str | None = None
+    token_sha256: str | None = None  # with which it was made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class Verdict(StrEnum):
     EXPIRED = "expired"
     ALREADY = "already"  # this person has decided this approval
     SELF = "self"  # the requester may not
+    ISSUED = "issued"  # nor with an API token that the requester issued to another
 
 
 class Approvals(Protocol):

@@ -69,11 +69,18 @@ class People(Protocol):
         token_sha256: str,
         expires_in: timedelta | None,
         role: Role | None = None,
+        issued_by: UUID | None = None,
     ) -> TokenRow:
-        """Store a token's hash. `role`: at most the person's own (None: that). NotFound if the person is no member."""
+        """Store a token's hash. `role`: at most the person's own (None: that). NotFound if the person is no member.
+
+        `issued_by`: who gives it to the person (None: this installation's owner).
+        """
 
     def revoke(self, workspace: UUID, token_id: str) -> bool:
         """End a token by its id or its full hash. False if there is none."""
 
     def redeem(self, code_sha256: str, session_sha256: str, expires_in: timedelta) -> Principal | None:
-        """Turn a sign-in code into a session, once: of two at the same time one gets None."""
+        """Turn a sign-in code into a session, once: of two at the same time one gets None.
+
+        Whoever issued the code has issued the session.
+        """

@@ -149,7 +149,8 @@ def add_token(body: api.NewToken, who: Who, wired: Wired) -> api.TokenWithSecret
     """A new token; its secret is in this answer and nowhere else."""
     secret = new_secret()
     lasts = timedelta(seconds=body.expires_in) if body.expires_in else None
-    row = wired.people.issue(who.workspace, body.person or who.person, "api", sha256_of(secret), lasts, body.role)
+    for_whom = body.person or who.person
+    row = wired.people.issue(who.workspace, for_whom, "api", sha256_of(secret), lasts, body.role, issued_by=who.person)
     return api.TokenWithSecret(**_token_view(row).model_dump(), secret=secret)
 
 
@@ -163,7 +164,8 @@ def revoke_token(id: str, who: Who, wired: Wired) -> Response:
 def sign_in_code(body: api.NewSignInCode, who: Who, wired: Wired) -> api.SignInCode:
     """A code that turns into a session, once, within ten minutes."""
     code = new_code()
-    wired.people.issue(who.workspace, body.person or who.person, "sign_in_code", code_hash(code), CODE_LASTS)
+    for_whom = body.person or who.person
+    wired.people.issue(who.workspace, for_whom, "sign_in_code", code_hash(code), CODE_LASTS, issued_by=who.person)
     url = f"{wired.settings.public_url.rstrip('/')}/in/{code}"
     return api.SignInCode(code=code, url=url, expires_in=int(CODE_LASTS.total_seconds()))
 

@@ -181,7 +181,12 @@ class Ground:
         yes = verdict == "approved"
         target, kind = (State.QUEUED, "approved") if yes else (State.CANCELLED, "rejected")
         then = move(task, kind, target, timedelta(0) if yes else None, f"person:{who.id}")
-        decision = Decision(person=who.id, verdict="approved" if yes else "rejected", digest=digest)
+        decision = Decision(
+            person=who.id,
+            verdict="approved" if yes else "rejected",
+            digest=digest,
+            token_sha256=changed.pop("token", who.token),
+        )
         return self.approvals.decide(decision, then, self_allowed=changed.pop("self_allowed", True))
 
     def begin(self, task: Task, name: str = "one", **changed: Any) -> Begun | NotBegun:

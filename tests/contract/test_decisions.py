@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from common.core.digest import approval_digest
 from common.core.lifecycle import move
 from common.core.task import State
 from common.ports import Verdict
-from tests.contract.ground import DAY, Ground
+from tests.contract.ground import DAY, Ground, Member, secret
 
 
 def test_a_yes_is_stored_and_queues_the_task(ground: Ground) -> None:
@@ -76,6 +77,44 @@ def test_the_requester_decides_only_where_that_is_allowed(ground: Ground) -> Non
     assert ground.decide(task, by=ground.rules, self_allowed=False) is Verdict.SELF
     assert ground.get(task.id).state is State.AWAITING_APPROVAL
     assert ground.decide(task, by=ground.rules, self_allowed=True) is Verdict.APPLIED
+
+
+def lent(ground: Ground, kind: Literal["api", "sign_in_code"], by: Member) -> str:
+    """A token for the approver; of a code, the session that it becomes."""
+    token, session = secret("lent"), secret("session")
+    lasts = timedelta(minutes=10)
+    ground.people.issue(ground.home, ground.decides.id, kind, token, lasts, issued_by=by.id)
+    if kind == "api":
+        return token
+    assert ground.people.redeem(token, session, DAY) is not None
+    return session
+
+
+def test_a_token_that_the_requester_issued_does_not_approve(ground: Ground) -> None:
+    """I4: its secret is the requester's, too, whoever's name it carries."""
+    task = ground.submit(State.AWAITING_APPROVAL, by=ground.rules)
+    own = lent(ground, "api", ground.rules)
+    assert ground.decide(task, self_allowed=False, token=own) is Verdict.ISSUED
+    assert ground.get(task.id).state is State.AWAITING_APPROVAL
+    assert ground.decide(task, self_allowed=False, token=lent(ground, "api", ground.decides)) is Verdict.APPLIED
+
+
+def test_a_token_that_the_requester_issued_may_reject_and_approve_for_others(ground: Ground) -> None:
+    """What it may not do is approve what its issuer asked for; and where self-approval is on, it may."""
+    own = lent(ground, "api", ground.rules)
+    task = ground.submit(State.AWAITING_APPROVAL, by=ground.rules)
+    assert ground.decide(task, "rejected", token=own) is Verdict.APPLIED
+    others = ground.submit(State.AWAITING_APPROVAL)
+    assert ground.decide(others, self_allowed=False, token=own) is Verdict.APPLIED
+    allowed = ground.submit(State.AWAITING_APPROVAL, by=ground.rules)
+    assert ground.decide(allowed, self_allowed=True, token=own) is Verdict.APPLIED
+
+
+def test_who_signed_in_with_a_code_of_the_requester_approves(ground: Ground) -> None:
+    """A session's secret is its person's alone; and a lone admin lets everybody in."""
+    task = ground.submit(State.AWAITING_APPROVAL, by=ground.rules)
+    session = lent(ground, "sign_in_code", ground.rules)
+    assert ground.decide(task, self_allowed=False, token=session) is Verdict.APPLIED
 
 
 def test_a_task_without_an_approval_cannot_be_decided(ground: Ground) -> None:

@@ -236,8 +236,9 @@ def test_one_approval_is_open_at_a_time(shared_ground: Ground, refuses: Refuses)
 
 
 DECISION = (
-    "INSERT INTO decisions (approval_id, person, requested_by, self_allowed, verdict, digest) "
-    "SELECT id, {person}, {requested_by}, {allowed}, {verdict}, digest FROM approvals WHERE task_id = $1::uuid"
+    "INSERT INTO decisions (approval_id, person, requested_by, self_allowed, verdict, digest, issued_by) "
+    "SELECT id, {person}, {requested_by}, {allowed}, {verdict}, digest, {issuer} FROM approvals "
+    "WHERE task_id = $1::uuid"
 )
 
 
@@ -245,6 +246,7 @@ DECISION = (
     ("constraint", "fields"),
     [
         ("decisions_not_by_the_requester", {"person": "requested_by"}),
+        ("decisions_not_by_the_requesters_token", {"issuer": "requested_by"}),
         ("decisions_of_this_requester", {"requested_by": "$2::uuid", "allowed": "true"}),
         ("decisions_verdict", {"verdict": "'maybe'"}),
         ("decisions_person_fkey", {"person": "uuidv7()"}),
@@ -257,7 +259,13 @@ def test_a_decision_names_who_asked_and_is_not_theirs(
     """I4: nobody approves what they asked for, unless the settings said so; and the requester cannot be made up."""
     task = shared_ground.submit(State.AWAITING_APPROVAL)
     decider = f"'{shared_ground.decides.id}'::uuid"
-    shape = {"person": decider, "requested_by": "requested_by", "allowed": "false", "verdict": "'approved'"} | fields
+    shape = {
+        "person": decider,
+        "requested_by": "requested_by",
+        "allowed": "false",
+        "verdict": "'approved'",
+        "issuer": "NULL",
+    } | fields
     sql = DECISION.format(**shape)
     refuses(constraint, sql, task.id, *([shared_ground.decides.id] if "$2" in sql else []))
 
@@ -267,7 +275,11 @@ def test_a_person_decides_once(shared_ground: Ground, refuses: Refuses, postgres
     task = shared_ground.submit(State.AWAITING_APPROVAL)
     assert shared_ground.decide(task)
     sql = DECISION.format(
-        person=f"'{shared_ground.decides.id}'::uuid", requested_by="requested_by", allowed="false", verdict="'approved'"
+        person=f"'{shared_ground.decides.id}'::uuid",
+        requested_by="requested_by",
+        allowed="false",
+        verdict="'approved'",
+        issuer="NULL",
     )
     refuses("decisions_once", sql, task.id)
     for change in ("UPDATE decisions SET verdict = 'rejected'", "DELETE FROM decisions"):

@@ -74,7 +74,9 @@ class MemoryApprovals:
             return Verdict.EXPIRED
         if decision.person == found.requested_by and not self_allowed:
             return Verdict.SELF
-        return None
+        token = None if decision.token_sha256 is None else self.store.tokens.get(decision.token_sha256)
+        lent = token is not None and token.kind == "api" and token.issued_by == found.requested_by
+        return Verdict.ISSUED if lent and not self_allowed else None
 
     def unannounced(self, limit: int) -> list[Notice]:
         """See Approvals."""

@@ -86,6 +86,7 @@ class MemoryPeople:
         token_sha256: str,
         expires_in: timedelta | None,
         role: Role | None = None,
+        issued_by: UUID | None = None,
     ) -> TokenRow:
         """See People."""
         with self.store.commit() as now:
@@ -101,6 +102,7 @@ class MemoryPeople:
                 role=wanted,
                 expires_at=None if expires_in is None else now + expires_in,
                 created_at=now,
+                issued_by=issued_by,
             )
             self.store.tokens[token_sha256] = token
             return self._row(token)
@@ -133,6 +135,7 @@ class MemoryPeople:
                 role=code.role,
                 expires_at=now + expires_in,
                 created_at=now,
+                issued_by=code.issued_by,
             )
             self.store.tokens[session_sha256] = session
             return self._principal(session)

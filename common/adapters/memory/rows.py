@@ -162,6 +162,7 @@ class TokenEntry:
     expires_at: datetime | None
     created_at: datetime
     revoked_at: datetime | None = None
+    issued_by: UUID | None = None
 
     def valid(self, now: datetime) -> bool:
         """Neither revoked nor expired."""

@@ -48,9 +48,13 @@ SELECT a.id, a.requested_by, a.required, a.closed_at IS NULL, a.expires_at > clo
     EXISTS (SELECT FROM decisions d WHERE d.approval_id = a.id AND d.person = $3::uuid)
 FROM approvals a WHERE a.task_id = $1::uuid AND a.digest = $2 ORDER BY a.closed_at IS NULL DESC, a.id DESC LIMIT 1"""
 
+# Of a session nobody but its person has the secret; an API token's has whoever issued it, too.
+ISSUER: Final = "SELECT issued_by FROM tokens WHERE hash = $1 AND kind = 'api'"
+
 DECIDE: Final = """
-INSERT INTO decisions (approval_id, person, requested_by, self_allowed, verdict, digest, note)
-SELECT $1::uuid, $2::uuid, a.requested_by, $3::boolean, $4, $5, $6 FROM approvals a WHERE a.id = $1::uuid RETURNING 1"""
+INSERT INTO decisions (approval_id, person, requested_by, self_allowed, verdict, digest, note, issued_by)
+SELECT $1::uuid, $2::uuid, a.requested_by, $3::boolean, $4, $5, $6, $7::uuid
+FROM approvals a WHERE a.id = $1::uuid RETURNING 1"""
 
 APPROVED: Final = "SELECT count(*) FROM decisions WHERE approval_id = $1::uuid AND verdict = 'approved'"
 
@@ -148,11 +152,14 @@ def _decide(session: Session, decision: Decision, then: Transition, *, self_allo
         return Verdict.STALE
     if not in_time:
         return Verdict.EXPIRED
-    if requested_by == decision.person and not self_allowed:
-        return Verdict.SELF
+    lent = session.run(ISSUER, decision.token_sha256)
+    issuer = lent[0][0] if lent else None
+    if not self_allowed and requested_by in {decision.person, issuer}:
+        return Verdict.SELF if requested_by == decision.person else Verdict.ISSUED
     note = None if decision.note is None else plain(decision.note)
     allowed = "true" if self_allowed else "false"
-    session.run(DECIDE, str(approval), person, allowed, decision.verdict, decision.digest, note)
+    by = None if issuer is None else str(issuer)
+    session.run(DECIDE, str(approval), person, allowed, decision.verdict, decision.digest, note, by)
     if decision.verdict == "approved":
         [[approved]] = session.run(APPROVED, str(approval))
         if approved < required:

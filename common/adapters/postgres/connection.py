@@ -27,7 +27,7 @@ from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 T = TypeVar("T")
 Row = list[Any]  # as pg8000 decodes it; each adapter turns it into a value of ports.py at once
 
-SCHEMA: Final = 4  # the schema that this code was written for: the number of the newest file in migrations/
+SCHEMA: Final = 5  # the schema that this code was written for: the number of the newest file in migrations/
 RETRIED: Final = frozenset({"40P01", "40001"})  # deadlock, serialization failure: nothing was done, so again as a whole
 TRIES: Final = 8
 # a statement prepared before a migration, or by a session that a pooler has replaced

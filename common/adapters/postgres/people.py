@@ -39,10 +39,10 @@ WHERE k.workspace = $1::uuid AND {VALID} ORDER BY k.created_at, k.hash"""
 
 ISSUE: Final = f"""
 WITH k AS (
-    INSERT INTO tokens (hash, kind, person, workspace, role, expires_at)
+    INSERT INTO tokens (hash, kind, person, workspace, role, expires_at, issued_by)
     SELECT $4, $3, m.person, m.workspace,
         {LEAST.format(RANK.format("coalesce($6::text, m.role)"), RANK.format("m.role"))},
-        clock_timestamp() + $5::float8 * interval '1 s'
+        clock_timestamp() + $5::float8 * interval '1 s', $7::uuid
     FROM memberships m WHERE m.workspace = $1::uuid AND m.person = $2::uuid
     RETURNING hash, kind, person, role, expires_at, created_at
 ) SELECT k.hash, k.kind, p.name, k.role, k.expires_at, k.created_at FROM k JOIN people p ON p.id = k.person"""
@@ -55,10 +55,10 @@ WHERE workspace = $1::uuid AND revoked_at IS NULL AND hash LIKE $2 || '%' RETURN
 REDEEM: Final = f"""
 WITH spent AS (
     UPDATE tokens k SET revoked_at = clock_timestamp() WHERE k.hash = $1 AND k.kind = 'sign_in_code' AND {VALID}
-    RETURNING k.person, k.workspace, k.role
+    RETURNING k.person, k.workspace, k.role, k.issued_by
 ), made AS (
-    INSERT INTO tokens (hash, kind, person, workspace, role, expires_at)
-    SELECT $2, 'session', s.person, s.workspace, s.role, clock_timestamp() + $3::float8 * interval '1 s'
+    INSERT INTO tokens (hash, kind, person, workspace, role, expires_at, issued_by)
+    SELECT $2, 'session', s.person, s.workspace, s.role, clock_timestamp() + $3::float8 * interval '1 s', s.issued_by
     FROM spent s JOIN memberships m ON m.person = s.person AND m.workspace = s.workspace
     RETURNING hash, kind, person, workspace, role
 )
@@ -103,10 +103,12 @@ class PostgresPeople:
         token_sha256: str,
         expires_in: timedelta | None,
         role: Role | None = None,
+        issued_by: UUID | None = None,
     ) -> TokenRow:
         """See ports.People."""
         lasts = None if expires_in is None else str(expires_in.total_seconds())
-        rows = self._database.run(ISSUE, str(workspace), str(person), kind, token_sha256, lasts, role)
+        issuer = None if issued_by is None else str(issued_by)
+        rows = self._database.run(ISSUE, str(workspace), str(person), kind, token_sha256, lasts, role, issuer)
         if not rows:
             detail = "that person is no member of this workspace"
             raise NotFound(detail)
