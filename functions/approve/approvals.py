@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from common import api
@@ -17,15 +17,24 @@ from common.views import approval_view, task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
 from common.wiring import Container
 
+# Two reads, between which the plan may be replaced: a digest is only ever shown beside the steps that it is over (I4).
+LOOKS: Final = 5
+
 
 def get_approval(id: TaskRef, wired: Wired, who: Who, lang: ReaderLang) -> api.Approval:
     """What waits: steps, sentences, risk and reasons, digest, expiry, decisions so far."""
-    record = record_of(wired, who, id)
-    approval = wired.approvals.open(who.workspace, id)
-    plan = record.task.plan
-    if approval is None or plan is None:
-        msg = "nothing of this task waits for approval"
-        raise NotFound(msg)
+    for _ in range(LOOKS):
+        approval = wired.approvals.open(who.workspace, id)
+        record = record_of(wired, who, id)
+        plan = record.task.plan
+        if approval is None or plan is None or record.task.state is not State.AWAITING_APPROVAL:
+            msg = "nothing of this task waits for approval"
+            raise NotFound(msg)
+        if approval.plan_number == plan.number:
+            break
+    else:
+        msg = "what waits changes at this moment: look again"
+        raise Conflict(msg, state=record.task.state)
     policy = wired.workspace.policy(who.workspace)
     say = wired.catalogue.sentence
     return approval_view(approval, record, plan, say, who, lang, self_approval=policy.self_approval)
@@ -66,7 +75,9 @@ def _decide(
         else move(task, verdict, State.CANCELLED, None, actor, detail=detail)
     )
     self_allowed = wired.workspace.policy(who.workspace).self_approval or verdict == "rejected"
-    decision = Decision(person=who.person, verdict=verdict, digest=body.digest, note=body.note)
+    decision = Decision(
+        person=who.person, verdict=verdict, digest=body.digest, note=body.note, token_sha256=who.token_sha256
+    )
     _explain(wired.approvals.decide(decision, then, self_allowed=self_allowed), task, present)
     tell(wired.notifier, [then])
     return task_view(record_of(wired, who, id), who.role, lang)
@@ -83,6 +94,9 @@ def _explain(verdict: Verdict, task: Task, present: str) -> None:
             return
         case Verdict.SELF:
             raise SelfApproval
+        case Verdict.ISSUED:
+            msg = "a token that the requester issued cannot approve it: sign in, or have another admin issue one"
+            raise SelfApproval(msg)
         case Verdict.STALE:
             raise _stale(task, present)
         case Verdict.EXPIRED:
