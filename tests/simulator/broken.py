@@ -18,7 +18,8 @@ from common.core.lifecycle import NextStep, Transition
 from common.core.policy import Assessment, Policy
 from common.core.task import Effect, State, Step
 from common.ports import Begin, Begun, NotBegun, Refusal
-from tests.simulator.world import Actions, World
+from tests.simulator.far_side import Actions
+from tests.simulator.world import World
 
 
 class GuardWithoutLease(MemoryQueue):

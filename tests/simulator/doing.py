@@ -47,7 +47,9 @@ def submit(world: World, move: Move) -> None:
     count = 1 if given.plan is not None else min(room, SO_MANY[move.pick % len(SO_MANY)])
     tasks = tuple(named(new_task(given, sent, "#")) for _ in range(count))
     key = f"k{len(world.ids)}"
-    tasks = recalled(tasks, world.wired, policy, sent.now)
+    read = recalled(tasks, world.wired, policy, sent.now)
+    world.met["remembered: at intake"] += read != tasks
+    tasks = read
     world.add(Submission(token_sha256=who.token_sha256, tasks=tasks, key=key, body_sha256=key))
 
 
@@ -165,7 +167,17 @@ def cancel(world: World, move: Move) -> None:
     if task.state in LEASED and task.batch is None:
         world.queue.request_cancel(task.workspace, task.id, None, actor)
         return
+    world.met["cancelled: while parked"] += task.batch is not None
     world.queue.apply([moved(task, "cancelled", State.CANCELLED, None, actor, detail=Detail(note="no more"))])
+
+
+def withdraw(world: World, _: Move) -> None:
+    """People take back whatever nobody has read yet: the rest of a history is about what something happened to."""
+    for task in world.ids:
+        row = world.store.tasks[task]
+        if row.state is State.RECEIVED and row.event_seq == 1:
+            actor = f"person:{world.whose(row.workspace).person}"
+            world.queue.apply([moved(row.public(world.store.now), "cancelled", State.CANCELLED, None, actor)])
 
 
 def retry(world: World, move: Move) -> None:
@@ -260,6 +272,7 @@ MOVES: Final[dict[str, Callable[[World, Move], None]]] = {
         approve,
         reject,
         cancel,
+        withdraw,
         retry,
         reanalyze,
         resolve,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from common.core.installation import nanodollars
 from tests.simulator.moves import Move
 from tests.simulator.setup import CAPS
 
@@ -48,6 +49,23 @@ def raise_budget(world: World, move: Move) -> None:
             world.queue.hasten(who.workspace, "budget")
 
 
+def lower_budget(world: World, _: Move) -> None:
+    """A person allows less, perhaps less than what is spent and reserved already: nothing more may be reserved."""
+    now = float(world.allowed)
+    lower = [cap for cap in CAPS if float(cap) < now]
+    if not lower:
+        return
+    world.allow(min(lower, key=float))
+    month = f"{world.time.now():%Y-%m}"
+    held = sum(call.held for call in world.store.calls.values() if call.month == month)
+    world.met["budget: lowered under what is held"] += held > nanodollars(world.allowed)
+
+
+def outage(world: World, _: Move) -> None:
+    """The provider answers nobody, of whichever workspace, until it does again."""
+    world.provider.outage(begins=not world.provider.is_down)
+
+
 def redis(world: World, move: Move) -> None:
     """It forgets, is not there, is there again, or somebody writes into it."""
     match move.pick % 6:
@@ -67,5 +85,5 @@ def key(world: World, _: Move) -> None:
 
 
 PAID_MOVES: Final[dict[str, Callable[[World, Move], None]]] = {
-    made.__name__: made for made in (economy, batches_end, others_batch, raise_budget, redis, key)
+    made.__name__: made for made in (economy, batches_end, others_batch, raise_budget, lower_budget, outage, redis, key)
 }

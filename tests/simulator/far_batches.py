@@ -65,7 +65,9 @@ class FarBatches:
         if mood == "reset_before":
             return SILENT
         made = self._make(asked, members)
+        world.met["batch: made"] += 1
         if mood == "refuse":  # the connection was reset, and something on the way sent it again
+            world.met["batch: made twice"] += 1
             self._make(asked, members)
         world.ledger.look()
         world.point()
@@ -140,6 +142,7 @@ class FarBatches:
             batch.results = [Result(name, Fault(code="batch_errored", billed=Billed.NO)) for name in batch.names]
             return
         for name, call, asked, mood in zip(batch.names, batch.calls, batch.asked, moods, strict=False):
+            self.provider.world.met[f"batch: {mood}"] += 1
             if mood in GONE:
                 batch.results.append(Result(name, Fault(code=GONE[mood], billed=Billed.NO)))
                 continue

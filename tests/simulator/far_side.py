@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import ClassVar, Literal
 from uuid import UUID
 
+from common.actions.catalogue import Catalogue
 from common.actions.contract import (
     Action,
     Args,
@@ -30,6 +32,8 @@ from common.actions.contract import (
     control,
     data,
 )
+from common.actions.value import Value
+from common.actions.wait import Wait
 
 SECONDS = 70  # longer than a lease: the gate has to extend it
 
@@ -83,6 +87,25 @@ class Act(Action[ActArgs]):
                 return Done("x" * 5000)
             case _:
                 return Done({"receipt": args.what})
+
+
+class Actions(Catalogue):
+    """The actions of every history. What a model is told of them is made once, and not in each process anew."""
+
+    def schemas(self) -> dict[str, dict[str, Json]]:
+        """See Catalogue."""
+        return _schemas()
+
+
+@lru_cache(maxsize=1)
+def _schemas() -> dict[str, dict[str, Json]]:
+    return Catalogue((Value(), Wait(), Act())).schemas()
+
+
+@lru_cache(maxsize=8)
+def actions(kind: type[Actions]) -> Actions:
+    """Made once: it remembers nothing of a history."""
+    return kind((Value(), Wait(), Act()))
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from common.adapters.memory.rows import CallEntry
@@ -22,6 +22,7 @@ class Ledger:
     billed: Mapping[UUID, int]  # by the provider, for calls of their own
     batches: Mapping[str, FarBatch]  # as the provider has them
     seen: object = None
+    held: dict[tuple[UUID | None, str], int] = field(default_factory=dict)  # by budget, at the last look
 
     def look(self) -> None:
         """Nothing passes a limit, nothing is counted wrong, and nothing is billed that is not on record."""
@@ -41,7 +42,9 @@ class Ledger:
             if (budget.reserved, budget.spent) != (reserved, spent):
                 raise Violation(f"I7: {budget} but calls say reserved {reserved}, spent {spent}")
             orphans = sum(c.held for c in mine if c.reason == ORPHAN)
-            if reserved + spent - orphans > budget.cap:
+            held, before = reserved + spent - orphans, self.held.get((workspace, month), 0)
+            self.held[workspace, month] = held
+            if held > budget.cap and held > before:  # a limit that was lowered takes nothing back
                 raise Violation(f"I7: reserved {reserved} + spent {spent} pass {budget.cap}")
         for call, amount in self.billed.items():
             _covers(calls[call], amount, whole=True)

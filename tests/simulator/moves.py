@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from random import Random
 from typing import Final
 
@@ -37,6 +38,8 @@ WEIGHTS: Final = {
     "economy": 9,
     "batches_end": 7,
     "raise_budget": 2,
+    "lower_budget": 3,
+    "outage": 3,
     "redis": 4,
     "others_batch": 1,
     "key": 1,
@@ -62,12 +65,13 @@ RUDE: Final = {
     "batches_end": 3,
     "redis": 1,
     "key": 1,
+    "lower_budget": 1,
 }
 # What is rudest of all: another does the same at the same time.
 AT_ONCE: Final = {
     "economy": {"economy": 20, "batches_end": 10},
-    "analyze": {"analyze": 20, "submit": 10},
-    "execute": {"policy": 14, "deliver": 8},
+    "analyze": {"analyze": 20, "submit": 10, "lower_budget": 6},
+    "execute": {"policy": 14, "deliver": 8, "cancel": 8},
 }
 BUSY: Final = frozenset({"execute", "analyze", "maintain", "approve", "retry", "outcome", "cancel", "economy"})
 # Seconds: within a lease (60), past it, past an attempt's end (75), past any backoff.
@@ -82,6 +86,7 @@ MOODS: Final = {
     "economy": ("ok", "ok", "ok", "busy", "reset_before", "reset_after", "reset_after", "refuse"),
     "batches_end": (*READ_WELL, *READ_BADLY, "errored", "expired", "canceled", "lost", "lost"),
 }
+Odds = tuple[tuple[str, ...], tuple[int, ...]]  # names, and their weights summed up
 POINTS: Final = 12  # most turns have about as many places where something may happen
 
 
@@ -111,10 +116,11 @@ def history(seed: int) -> tuple[Move, ...]:
     idle = {*(() if setup.batches else BATCH_MOVES), *(() if setup.cache else ("redis",))}
     idle |= {name for name in WEIGHTS if name not in ALWAYS and random.random() < 0.4}
     weights, rude = ({n: weight for n, weight in of.items() if n not in idle} for of in (WEIGHTS, RUDE))
+    odds = _odds(weights)
     made = [_move(random, "policy")] if random.random() < 0.4 else []
     made.append(_move(random, "submit"))
     for _ in range(random.randint(5, 13)):
-        move = _any(random, weights)
+        move = _any(random, odds)
         made.append(_busy(random, move, rude) if move.name in BUSY else move)
         if move.name == "batches_end" and random.random() < 0.8:  # and somebody finds out
             made.append(Move("advance", seconds=random.choice(SPANS[3:])))
@@ -125,6 +131,8 @@ def history(seed: int) -> tuple[Move, ...]:
             )
         if move.name == "execute" and random.random() < 0.5 and {LATE, TWICE} & {what for _, what in made[-1].inside}:
             made += _caught_up(random)
+        if move.name == "economy" and random.random() < 0.2:  # and somebody does not want it any more
+            made.append(_move(random, "cancel"))
         if move.name == "redis" and random.random() < 0.6:  # and the same is asked for again
             made.append(Move("submit", pick=3 * random.randrange(20)))
     return tuple(made)
@@ -148,8 +156,13 @@ def _busy(random: Random, move: Move, rude: dict[str, int]) -> Move:
     return replace(move, inside=_inside(random, move.name, rude)) if random.random() < 0.75 else move
 
 
-def _any(random: Random, weights: dict[str, int]) -> Move:
-    [name] = random.choices(tuple(weights), tuple(weights.values()))
+def _odds(weights: dict[str, int]) -> Odds:
+    return tuple(weights), tuple(accumulate(weights.values()))
+
+
+def _any(random: Random, odds: Odds) -> Move:
+    names, summed = odds
+    [name] = random.choices(names, cum_weights=summed)
     return _move(random, name)
 
 
@@ -163,7 +176,7 @@ def _move(random: Random, name: str) -> Move:
 
 
 def _inside(random: Random, name: str, rude: dict[str, int]) -> tuple[tuple[int, Move | str], ...]:
-    rude = rude | AT_ONCE.get(name, {})
+    odds = _odds(rude | AT_ONCE.get(name, {}))
     happens: list[tuple[int, Move | str]] = []
     for _ in range(random.choice((1, 1, 2))):
         at = random.randrange(1, POINTS)
@@ -178,9 +191,9 @@ def _inside(random: Random, name: str, rude: dict[str, int]) -> tuple[tuple[int,
         elif kind < 0.65:
             # it hangs for longer than its lease: others take over, and it comes back
             happens += [(at, Move("advance", seconds=random.choice(SPANS[2:]))), (at, _move(random, "maintain"))]
-            happens += [(at, _any(random, rude)) for _ in range(random.randint(1, 2))]
+            happens += [(at, _any(random, odds)) for _ in range(random.randint(1, 2))]
         else:
-            happens.append((at, _any(random, rude)))
+            happens.append((at, _any(random, odds)))
     return tuple(sorted(happens, key=lambda pair: pair[0]))
 
 

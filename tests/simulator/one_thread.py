@@ -55,10 +55,14 @@ class Time:
 
     random: Random
     seconds: float = 0.0
+    _shown: float = 0.0  # asked far more often than moved
+    _now: datetime = START
 
     def now(self) -> datetime:
         """PostgreSQL's."""
-        return START + timedelta(seconds=self.seconds)
+        if self._shown != self.seconds:
+            self._shown, self._now = self.seconds, START + timedelta(seconds=self.seconds)
+        return self._now
 
     def monotonic(self) -> float:
         """See Clock."""

@@ -1,7 +1,7 @@
 """What must always hold, told apart from the code that makes it hold: looked at after every commit and every effect.
 
-After a commit only what it changed is looked at; now and then, and at the end of a history, everything is, from the
-first event on, so that nothing hides in what was thought to be unchanged.
+After a commit only what it changed is looked at; at the end of a history, and in some of them each time, everything is,
+from the first event on, so that nothing hides in what was thought to be unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from tests.simulator.readings import Readings
 BATCH_LASTS: Final = timedelta(hours=25)
 ENDS_GRANT: Final = frozenset({"approval_needed", "replanned", "reanalyzed", "approval_expired", "plan_decided"})
 SETTLED: Final = frozenset({OutcomeKind.DONE, OutcomeKind.NOT_DONE})
-WHOLE_EVERY: Final = 25  # looks; a history has some forty
 
 
 @dataclass(slots=True)
@@ -35,7 +34,7 @@ class Oracle:
     grants: Grants
     acknowledged: set[UUID] = field(default_factory=set)
     known: dict[UUID, Known] = field(default_factory=dict)
-    looks: int = 0
+    is_strict: bool = False  # looks at everything each time
 
     def look(self) -> None:
         """After a commit: every task that changed."""
@@ -43,11 +42,10 @@ class Oracle:
             for row in self.store.tasks.values():
                 if row.id not in self.known:
                     self.known[row.id] = Known(row)
-        self.looks += 1
         for known in self.known.values():
             if not known.is_as_seen():
                 self._changed(known)
-        if self.looks % WHOLE_EVERY == 0:
+        if self.is_strict:
             self.look_at_everything()
 
     def look_at_everything(self) -> None:

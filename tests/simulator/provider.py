@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 KEY: Final = "sk-ant-simulated"
+BOTH: Final = 2  # workspaces of a history
 TOKENS: Final = (6_000, 1_500)  # in a call; out for each task
 FLIGHT: Final = 120.0  # seconds that others wait for who asks already
 # Answers that are remembered whatever else happens, with and without a model to read them again.
@@ -45,6 +46,8 @@ class Provider:
     is_ready: bool = True
     source: str = "claude"
     key: Key = field(default_factory=lambda: Key(SecretStr(KEY), Path("/nowhere")))
+    is_down: bool = False
+    turned_away: set[UUID] = field(default_factory=set)  # workspaces, while it is
     moods: list[str] = field(default_factory=list)
     reader: Reader = field(default_factory=Reader)
     billed: dict[UUID, int] = field(default_factory=dict)  # nanodollars by call
@@ -60,6 +63,13 @@ class Provider:
         asked = self.asked(call)
         self._may_be_asked(call)
         mood = self.moods.pop(0) if self.moods else "ok"
+        if self.is_down:
+            mood = "busy"
+            self.turned_away.add(call.workspace)
+            world.met["provider: down for both workspaces"] += len(self.turned_away) == BOTH
+        world.met[f"asked: {call.reason}"] += 1
+        world.met[f"pack: {len(asked)}"] += 1
+        world.met[f"model: {mood}"] += 1
         flights = self._take_off(call)
         try:
             said = None if mood in {"busy", "reset_before", "large"} else self._said(call, asked, mood)
@@ -82,6 +92,11 @@ class Provider:
     def of(cls, settings: Settings) -> Self:
         """See Provider. A history's is made with its world."""
         raise AssertionError(f"{settings.provider} belongs to a history")
+
+    def outage(self, *, begins: bool) -> None:
+        """It is down for everybody, or there again."""
+        self.is_down = begins
+        self.turned_away.clear()
 
     def close(self) -> None:
         """Nothing to close."""

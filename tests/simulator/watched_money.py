@@ -12,7 +12,7 @@ from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.batches import MemoryBatches
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.front import MemoryFront
-from common.core.spending import Standing
+from common.core.spending import Standing, standing
 from common.core.task import Json, Task
 from common.core.unanswered import Tried
 from common.ports import (
@@ -63,7 +63,10 @@ class WatchedBudget(_Watched):
 
     def reserve(self, call: CallRequest) -> UUID | NotReserved:
         """See Budget."""
-        return self._done(lambda: self.inner.reserve(call))
+        made = self._done(lambda: self.inner.reserve(call))
+        if isinstance(made, NotReserved):
+            self._world.met[f"money: {made}"] += 1
+        return made
 
     def settle(self, call: UUID, bill: Bill) -> None:
         """See Budget."""
@@ -97,7 +100,9 @@ class WatchedBudget(_Watched):
     def month(self, workspace: UUID) -> BudgetView:
         """See Budget."""
         self._world.alive()
-        return self.inner.month(workspace)
+        view = self.inner.month(workspace)
+        self._world.met[f"standing: {standing(view)}"] += 1
+        return view
 
     def standings(self) -> list[BudgetTold]:
         """See Budget."""
@@ -127,7 +132,10 @@ class WatchedBatches(_Watched):
 
     def open(self, call: CallRequest, key: str, asked: Sequence[Asked]) -> UUID | NotReserved | NotOpened:
         """See Batches."""
-        return self._done(lambda: self.inner.open(call, key, asked))
+        made = self._done(lambda: self.inner.open(call, key, asked))
+        if not isinstance(made, UUID):
+            self._world.met["batch: unanswered" if isinstance(made, NotOpened) else f"money: {made}"] += 1
+        return made
 
     def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
         """See Batches."""
@@ -190,6 +198,8 @@ class WatchedAnswers:
         taken = self.inner.take(workspace, wanted, by, lasts)
         frame = self._world.frames[-1]
         frame.took = self._world.time.seconds if frame.took is None else frame.took
+        self._world.met["flight: waits"] += any(isinstance(one, Flight) and not one.mine for one in taken.values())
+        self._world.met["remembered: while reading"] += any(isinstance(one, Remembered) for one in taken.values())
         self._world.point()
         return taken
 

@@ -6,30 +6,24 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from random import Random
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from uuid import UUID
 
 from common import api
-from common.actions.catalogue import Catalogue
-from common.actions.value import Value
-from common.actions.wait import Wait
 from common.adapters.memory.answers import MemoryAnswers
 from common.adapters.memory.approvals import MemoryApprovals
 from common.adapters.memory.batches import MemoryBatches
 from common.adapters.memory.budget import MemoryBudget
 from common.adapters.memory.costs import MemoryCosts
-from common.adapters.memory.people import MemoryPeople
 from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.reads import MemoryReads
-from common.adapters.memory.rows import SettingEntry
+from common.adapters.memory.rows import SettingEntry, TokenEntry
 from common.adapters.memory.store import MemoryStore
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.analysis.chain import Chain
 from common.core.after_step import Limits
 from common.core.errors import AppError
-from common.core.task import Json
 from common.ports import Added, Principal, Submission
 from common.wiring import Container
 from functions.execute.context import Means as RunnerMeans
@@ -39,7 +33,7 @@ from functions.schedule.maintenance import Maintenance
 from functions.schedule.retention import Retention
 from tests.simulator.doing import MOVES
 from tests.simulator.far_batches import FarBatches
-from tests.simulator.far_side import Act, FarSide
+from tests.simulator.far_side import Actions, FarSide, actions
 from tests.simulator.grants import Grants
 from tests.simulator.ledger import Ledger
 from tests.simulator.moves import CRASH, LATE, Move
@@ -49,11 +43,13 @@ from tests.simulator.provider import Provider
 from tests.simulator.readers import Reading, chain_of, reading
 from tests.simulator.readings import Readings
 from tests.simulator.setup import Setup
+from tests.simulator.situations import Met, Noted
 from tests.simulator.watched import WatchedQueue
 from tests.simulator.watched_money import Redis, WatchedAnswers, WatchedBatches, WatchedBudget
 
 ATTEMPTS: Final = (2, 3, 5)  # of which a seed has one
 WORKERS: Final = 3
+STRICT: Final = 50  # of so many histories, in one everything is looked at after every step
 
 
 @dataclass(slots=True)
@@ -69,12 +65,20 @@ class Frame:
 class World:
     """A history's world. `play` makes one move; an invariant that does not hold is a Violation."""
 
-    def __init__(self, seed: int, queue_type: type[MemoryQueue] = MemoryQueue, **broken: Any) -> None:  # noqa: ANN401 - adapters' types
-        """`queue_type`, `broken`: deliberately wrong parts."""
+    def __init__(
+        self,
+        seed: int,
+        queue_type: type[MemoryQueue] = MemoryQueue,
+        met: Met | None = None,
+        **broken: Any,  # noqa: ANN401 - adapters' types
+    ) -> None:
+        """`queue_type`, `broken`: deliberately wrong parts. `met`: where situations are counted."""
         self.setup = Setup.of(seed)
         self.time = Time(Random(seed), self.setup.begins)
         self.limits_of_seed = (ATTEMPTS[seed % len(ATTEMPTS)], 2)
         self.store = MemoryStore(self.time.now)
+        self.met = Met() if met is None else met
+        self.store.stream = Noted(self.met)
         self.frames: list[Frame] = []
         self.in_flight: list[Sequence[Any]] = []
         self.far = FarSide(self.time.monotonic, self.point, self._happened)
@@ -82,10 +86,10 @@ class World:
         self.workspace = MemoryWorkspace(self.store)
         self.approvals = broken.get("approvals", MemoryApprovals)(self.store, self.queue.inner)
         self.reads = MemoryReads(self.store)
-        self.catalogue = _catalogue(broken.get("catalogue", Actions))
+        self.catalogue = actions(broken.get("catalogue", Actions))
         self._money(broken)
         self.grants = Grants(self.store, self.readings)
-        self.oracle = Oracle(self.store, self.readings, self.grants)
+        self.oracle = Oracle(self.store, self.readings, self.grants, is_strict=seed % STRICT == 0)
         self.people = [self._person("home", "Ada"), self._person("next door", "Bo")]
         self.home = self.people[0][0].workspace
         self.allow(self.setup.cap)
@@ -116,12 +120,13 @@ class World:
 
     def _person(self, home: str, name: str) -> tuple[Principal, Principal]:
         """Somebody with a workspace of their own, by a program and by the dashboard: two origins of texts."""
-        people, workspace = MemoryPeople(self.store), self.store.add_workspace(home)
-        person = people.add_person(workspace, name, "admin").id
+        workspace, person = self.store.add_workspace(home), self.store.new_id()
+        self.store.people[person], self.store.memberships[person, workspace] = name, "admin"
         made = []
-        for kind in ("api", "session"):
+        kinds: tuple[Literal["api", "session"], ...] = ("api", "session")
+        for kind in kinds:
             token = f"{home} {kind}"
-            people.issue(workspace, person, kind, token, None)
+            self.store.tokens[token] = TokenEntry(token, kind, person, workspace, "admin", None, self.store.now)
             made.append(
                 Principal(
                     person=person,
@@ -175,12 +180,15 @@ class World:
         for at, what in frame.move.inside:
             if isinstance(what, Move):
                 if at == frame.passed:
+                    self.met[f"{what.name} in {frame.move.name}"] += 1
                     self.play(what)
             elif what == CRASH:
                 if at == frame.passed:
+                    self.met[f"{what} in {frame.move.name}"] += 1
                     self._dies()
             elif batch is not None and at <= frame.passed and not frame.sent:
                 frame.sent = True  # the first batch from there on
+                self.met[f"{what} in {frame.move.name}"] += 1
                 self.in_flight.append(batch)
                 if what == LATE:
                     self._dies()
@@ -284,22 +292,3 @@ class World:
             self.oracle.acknowledged.update(answer.ids)
             self.ids += [task for task in answer.ids if task not in self.ids]
         self.last, self.last_at = submission, self.time.seconds
-
-
-class Actions(Catalogue):
-    """The actions of every history. What a model is told of them is made once, and not in each process anew."""
-
-    def schemas(self) -> dict[str, dict[str, Json]]:
-        """See Catalogue."""
-        return _schemas()
-
-
-@lru_cache(maxsize=1)
-def _schemas() -> dict[str, dict[str, Json]]:
-    return Catalogue((Value(), Wait(), Act())).schemas()
-
-
-@lru_cache(maxsize=8)
-def _catalogue(kind: type[Actions]) -> Actions:
-    """Made once: it remembers nothing of a history."""
-    return kind((Value(), Wait(), Act()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import json
+from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from common.adapters.memory.rows import SettingEntry
@@ -15,13 +17,11 @@ from common.ports import SettingRow
 RAISES_POLICY: Final = frozenset({"hosts", "functions", "channels"})  # besides `policy` itself
 
 
-class _Stored(NamedTuple):
-    """All that a policy is read from."""
-
-    values: dict[str, Json]
-    pause: Json
-    version: int
-    members: int
+@lru_cache(maxsize=512)
+def _policy(stored: str, version: int, members: int) -> Policy:
+    """Read once: most histories have the same few."""
+    values: dict[str, Json] = json.loads(stored)
+    return policy_from(values, version=version, pause=values.pop("pause"), members=members)
 
 
 class MemoryWorkspace:
@@ -30,23 +30,13 @@ class MemoryWorkspace:
     def __init__(self, store: MemoryStore) -> None:
         """`store`: shared with the other adapters."""
         self.store = store
-        self._read: dict[UUID, tuple[_Stored, Policy]] = {}
 
     def policy(self, workspace: UUID) -> Policy:
         """See Workspace."""
         with self.store.commit():
-            stored = _Stored(
-                {name: self._effective(workspace, name) for name in SETTINGS},
-                self._effective(workspace, "pause"),
-                self.store.policy_version(workspace),
-                sum(home == workspace for _, home in self.store.memberships),
-            )
-            known = self._read.get(workspace)
-            if known is not None and known[0] == stored:  # reading it anew would take ten times as long
-                return known[1]
-            policy = policy_from(stored.values, version=stored.version, pause=stored.pause, members=stored.members)
-            self._read[workspace] = stored, policy
-            return policy
+            stored = {name: self._effective(workspace, name) for name in (*SETTINGS, "pause")}
+            members = sum(home == workspace for _, home in self.store.memberships)
+            return _policy(json.dumps(stored), self.store.policy_version(workspace), members)
 
     def _effective(self, workspace: UUID, name: str) -> Json:
         own = self.store.settings.get((workspace, name))
