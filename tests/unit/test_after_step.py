@@ -198,3 +198,10 @@ def test_backoff_doubles_to_a_ceiling_with_full_jitter(failures: int, draw: floa
 def test_an_unforeseen_risk_of_the_plan_changes_nothing_here() -> None:
     """Whether it may run was the gate's to say; this function only knows what happened."""
     assert moved(BUSY, plan=plan(risk=Risk.CRITICAL)).kind == "retry_planned"
+
+
+def test_a_spent_cost_cap_is_for_a_person_whatever_the_model_could_think_of() -> None:
+    """Thinking again would only cost more: no new plan, though there is a text, a model and a replan left."""
+    spent = moved(NotDone("cost_cap", transient=False))
+    assert (spent.kind, spent.target) == ("gave_up", State.MANUAL)
+    assert moved(REFUSED).kind == "replanned"

@@ -83,7 +83,7 @@ def test_a_plan_that_needs_a_person_waits_under_a_digest_of_itself() -> None:
 
 
 def test_a_digest_changes_with_everything_that_is_approved() -> None:
-    """I4: task, plan number, steps, arguments, order, risk and rules; and with nothing else."""
+    """I4: workspace, task, plan number, steps, arguments, order, risk and rules; and with nothing else."""
     waiting, first = task(), plan(risk=HIGH)
     other = Step(id="two", action="value", args={"value": 1})
     changed = [
@@ -96,6 +96,7 @@ def test_a_digest_changes_with_everything_that_is_approved() -> None:
     ]
     digests = [approval_digest(waiting.workspace, waiting.id, made) for made in (first, *changed)]
     digests.append(approval_digest(waiting.workspace, waiting.workspace, first))
+    digests.append(approval_digest(waiting.id, waiting.id, first))
     assert len(set(digests)) == len(digests)
     same = first.model_copy(update={"policy_version": 9, "source": "claude"})
     assert approval_digest(waiting.workspace, waiting.id, same) == digests[0]
