@@ -168,8 +168,8 @@ def _after_done(task: Task, began: Began, outcome: Done, ended: Ended | None, ac
 
 def is_last(task: Task, step: Step) -> bool:
     """Whether nothing of the plan is left once `step` is done."""
-    done = {*task.done, step.id}
-    return task.plan is None or all(s.id in done for s in task.plan.steps)
+    done = task.done
+    return task.plan is None or not [s for s in task.plan.steps if s.id not in done and s.id != step.id]
 
 
 def _later(task: Task, ended: Ended | None, failure: Failure, outcome: NotDone, actor: str) -> Transition:

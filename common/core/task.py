@@ -15,6 +15,7 @@ Lang = Literal["ko", "en"]
 StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 STEPS_MAX: Final = 50
+NOTHING: Final = frozenset[str]()
 PRIORITY_DEFAULT: Final = 5
 
 
@@ -242,8 +243,13 @@ class Task(Frozen):
     @property
     def next_step(self) -> Step | None:
         """The first step of the plan that is not done; None if there is no plan or nothing is left."""
-        done = {a.step_id for a in self.trail if a.outcome is OutcomeKind.DONE}
-        return next((s for s in self.plan.steps if s.id not in done), None) if self.plan else None
+        if self.plan is None:
+            return None
+        done = {a.step_id for a in self.trail if a.outcome is OutcomeKind.DONE} if self.trail else NOTHING
+        for step in self.plan.steps:
+            if step.id not in done:
+                return step
+        return None
 
     @property
     def unknown_effect(self) -> Attempt | None:
