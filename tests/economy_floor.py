@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from common.actions.catalogue import Catalogue
 from common.adapters.system_clock import SystemClock
@@ -15,6 +18,8 @@ from common.analysis.batches.door import BatchDoor
 from common.analysis.cascade import Tiers
 from common.analysis.money.prices import Prices
 from common.analysis.packs.asking import Source
+from common.core.after_analysis import after_lost_analysis
+from common.core.after_step import Limits
 from common.core.task import Failure, State, Task
 from common.ports import Added, Analyzer, Answer, Batches, Budget, NotAnswered, Question, Queue, Submission
 from functions.analyze.collecting import Collector
@@ -26,6 +31,10 @@ from tests.unit.desk import Told
 
 SMALL, STRONG = "claude-haiku-5-5", "claude-sonnet-5-5"
 MINUTE = timedelta(minutes=1)
+LATE = timedelta(minutes=16)
+# nanodollars of two requests as the far side answers them, at half the price: 2 x (4000 in, 1500 out)
+TWELVE = 1_150_000
+LIMITS = Limits(attempts=5, replans=3, model=True)
 
 
 class Killed(BaseException):
@@ -159,3 +168,30 @@ class Floor:
 def texts(count: int, first: int = 0) -> list[str]:
     """So many that differ."""
     return [f"fetch https://a.example/x and keep it as number {first + n}" for n in range(count)]
+
+
+def sent(floor: Floor, count: int = 12, **new: Any) -> list[Task]:  # noqa: ANN401 - any field of a request
+    """Tasks that wait for a batch."""
+    tasks = floor.submit(*texts(count), **new)
+    floor.replica().run()
+    assert floor.states(tasks) == [State.ANALYZING] * count
+    return [floor.now(task.id) for task in tasks]
+
+
+def dies(floor: Floor, **ports: Any) -> None:  # noqa: ANN401 - what stands for a port
+    """A replica that dies at what it does."""
+    with pytest.raises(Killed):
+        floor.replica(**ports).run()
+
+
+def rescued(floor: Floor) -> None:
+    """Maintenance looks at what is due."""
+    for task in floor.ground.queue.due(100):
+        assert floor.ground.apply(after_lost_analysis(task, LIMITS, 0.5, "schedule"))
+
+
+def texts_of(request: Mapping[str, Any]) -> list[str]:
+    """The tasks of a request as they were sent."""
+    content = request["params"]["messages"][0]["content"]
+    items = json.loads(content.removeprefix("<tasks>\n").removesuffix("\n</tasks>"))["items"]
+    return [item["text"] for item in items]
