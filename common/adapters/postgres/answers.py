@@ -33,15 +33,15 @@ TAKE: Final = f"""
 INSERT INTO analysis_cache AS c (workspace, key, request, prompt_version, model, asked_by, asked_until)
 SELECT $1::uuid, w.key, w.request, w.prompt_version, w.model, $3,
     clock_timestamp() + $4::float8 * interval '1 s' FROM {WANTED} ORDER BY w.key
-ON CONFLICT (workspace, key) DO UPDATE SET asked_by = excluded.asked_by, created_at = clock_timestamp(),
-    hit_at = clock_timestamp(), asked_until = excluded.asked_until
+ON CONFLICT (workspace, key) DO UPDATE SET asked_by = excluded.asked_by, created_at = statement_timestamp(),
+    hit_at = statement_timestamp(), asked_until = excluded.asked_until
 WHERE c.answer IS NULL AND c.asked_until <= clock_timestamp() RETURNING c.key"""
 
 STORE: Final = f"""
 INSERT INTO analysis_cache AS c (workspace, key, request, prompt_version, model, answer, cost)
 SELECT $1::uuid, w.key, w.request, w.prompt_version, w.model, w.answer::json, w.cost FROM {WANTED} ORDER BY w.key
 ON CONFLICT (workspace, key) DO UPDATE SET request = excluded.request, answer = excluded.answer, cost = excluded.cost,
-    asked_by = NULL, asked_until = NULL, created_at = clock_timestamp(), hit_at = clock_timestamp(), hits = 0,
+    asked_by = NULL, asked_until = NULL, created_at = statement_timestamp(), hit_at = statement_timestamp(), hits = 0,
     checks = 0, disagreements = 0
 RETURNING 1"""
 
