@@ -19,7 +19,7 @@ from common.adapters.postgres.people import PostgresPeople
 from common.adapters.postgres.workspace import PostgresWorkspace
 from common.auth import code_hash, sha256_of
 from common.config import Settings
-from common.core.errors import Invalid, SchemaTooNew, SchemaTooOld, StoreUnavailable
+from common.core.errors import Invalid, SchemaTooNew, SchemaTooOld, StoreUnavailable, Unfit
 from common.core.policy import Host
 from common.core.task import Risk
 from tests.postgres import Server, clone, ground_on
@@ -116,6 +116,23 @@ def test_an_admin_whose_token_could_not_be_kept_does_not_exist(empty: str) -> No
         first_start(empty, Settings(), full)
     kept: list[str] = []
     assert first_start(empty, Settings(), kept.append).admin_token == kept[0]
+
+
+def test_a_second_owner_is_told_how_to_get_the_roles(postgres_server: Server) -> None:
+    """Roles belong to the whole server: who did not make them is lent them by one command, which the refusal names."""
+    postgres = Database(postgres_server.url("postgres"), pool_size=1)
+    postgres.run("CREATE ROLE second_owner LOGIN CREATEROLE")
+    postgres.run("CREATE DATABASE second_one OWNER second_owner")
+    url = postgres_server.url("second_one").replace("aiw@", "second_owner@", 1)
+    try:
+        with pytest.raises(Unfit, match=r"GRANT (?P<roles>[a-z_, ]+) TO second_owner WITH ADMIN OPTION") as refused:
+            migrate(url)
+        postgres.run(str(refused.value).partition(" run ")[2])
+        assert migrate(url) == VERSION
+    finally:
+        postgres.run("DROP DATABASE second_one WITH (FORCE)")
+        postgres.run("DROP ROLE second_owner")
+        postgres.close()
 
 
 def test_a_wrong_environment_is_named_and_stores_nothing(empty: str) -> None:

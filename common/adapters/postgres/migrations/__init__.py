@@ -13,11 +13,12 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from common.adapters.postgres.connection import SCHEMA, sqlstate, translated, url_of
-from common.core.errors import SchemaTooNew, StoreUnavailable
+from common.core.errors import SchemaTooNew, StoreUnavailable, Unfit
 
 ADVISORY_LOCK: Final = 0x61697700  # "aiw": one migration at a time in a database
 TRIES: Final = 30  # times 2 s of lock_timeout: a minute of waiting for readers to finish
 LOCK_NOT_AVAILABLE: Final = "55P03"
+NOT_ALLOWED: Final = "42501"
 
 # Roles belong to the whole server: another database's migration may be making them at this moment.
 ROLES: Final = """
@@ -31,9 +32,14 @@ BEGIN
             END IF;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- the other one made it
         END;
-        IF NOT pg_has_role(current_user, wanted, 'SET') THEN
-            EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
-        END IF;
+        BEGIN
+            IF NOT pg_has_role(current_user, wanted, 'SET') THEN
+                EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+            END IF;
+        EXCEPTION WHEN insufficient_privilege THEN  -- another installation's owner made it
+            RAISE EXCEPTION 'the role % was made by another: let a superuser, or who made it, run GRANT aiw_app, '
+                'aiw_approve TO % WITH ADMIN OPTION', wanted, quote_ident(current_user) USING ERRCODE = '42501';
+        END;
     END LOOP;
 END $$
 """
@@ -42,7 +48,8 @@ END $$
 def migrate(database_url: str) -> str:
     """Bring the database to this code's schema and return its version ("0001"). Does nothing if it is there.
 
-    SchemaTooNew if the database is ahead of this code; StoreUnavailable if it does not answer, or stays locked.
+    SchemaTooNew if the database is ahead of this code; StoreUnavailable if it does not answer, or stays locked; Unfit
+    if the owner may not do what a migration does, such as take a role that another installation has made.
     """
     engine = create_engine(url_of(database_url), poolclass=NullPool)
     try:
@@ -52,6 +59,8 @@ def migrate(database_url: str) -> str:
                     _upgrade_under_lock(connection)  # closing the session lets go of its locks
             except (DBAPIError, DatabaseError, InterfaceError) as exc:
                 cause = exc.orig if isinstance(exc, DBAPIError) else exc
+                if sqlstate(cause) == NOT_ALLOWED and isinstance(cause, DatabaseError):
+                    raise Unfit(f"PostgreSQL: {cause.args[0].get('M', '')}") from exc
                 if sqlstate(cause) != LOCK_NOT_AVAILABLE:
                     raise translated(cause if isinstance(cause, Exception) else exc) from exc
                 time.sleep(0.2)
