@@ -71,6 +71,17 @@ class Forming:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What `Queue.claim` is asked for, as one value."""
+
+    state: State
+    worker: str
+    limit: int
+    lease: timedelta
+    without: Collection[UUID] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Begin:
     """An attempt that wants to begin; everything here was computed from what the worker holds in its hand."""
 
@@ -120,8 +131,8 @@ class NotBegun:
     why: Refusal
 
 
-class Queue(Protocol):
-    """Tasks, leases, attempts. A method is one commit."""
+class Intake(Protocol):
+    """Tasks come in, are looked up, and what only intake remembers is forgotten. A method is one commit."""
 
     def add(self, batch: Sequence[Submission]) -> list[Added | AddRefused]:
         """Store submissions, in order; each all or nothing, its events and plans with it (I1, I2).
@@ -134,6 +145,16 @@ class Queue(Protocol):
 
         Its tasks do not count, only token, route, key and body.
         """
+
+    def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
+        """Those of the ids that are this workspace's, in any order."""
+
+    def forget(self, limit: int) -> int:
+        """Retention: drop idempotency keys that are older than 7 days, at most `limit`; how many."""
+
+
+class Leases(Protocol):
+    """Who may work on what, and until when. A method is one commit."""
 
     def claim(
         self, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID] = ()
@@ -151,14 +172,36 @@ class Queue(Protocol):
         its oldest has lingered. Fair between workspaces; never two live leases on one (I3). None ready: an empty list.
         """
 
+    def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
+        """Extend leases by (task, lease_no), never shorten one; the ids that still hold."""
+
+    def due(self, limit: int) -> list[Task]:
+        """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
+
+        A running task with an attempt that may still be in flight (before its `must_end_by` + 5 s) is not due.
+        """
+
+    def next_due(self, state: State) -> timedelta | None:
+        """How long until the next task of `received` or `queued` becomes due that is not yet; None: there is none."""
+
     def next_pack(self, forming: Forming) -> timedelta | None:
         """How long until a pack may be ready that is not yet: its oldest has lingered, or another task becomes due.
 
         None: nothing waits. Zero: something is ready.
         """
 
-    def renew(self, held: Sequence[tuple[UUID, int]], lease: timedelta) -> frozenset[UUID]:
-        """Extend leases by (task, lease_no), never shorten one; the ids that still hold."""
+    def hasten(self, workspace: UUID, waiting_for: str) -> int:
+        """What a workspace's received and queued tasks wait for (`budget`) has come: they are due now; how many."""
+
+    def awaited(self, workspace: UUID, tasks: Sequence[UUID], linger: timedelta) -> int:
+        """Somebody waits for these: their texts, if they are due, have waited for company as if for so long; how many.
+
+        Not of those that wait for something by name, nor of those that may wait hours.
+        """
+
+
+class Changes(Protocol):
+    """Attempts begin and states change, under the lease that allows it. A method is one commit."""
 
     def begin(self, wanted: Sequence[Begin]) -> list[Begun | NotBegun]:
         """Put on record that attempts are about to begin: the gate (I4, I6). In the order of `wanted`.
@@ -173,29 +216,17 @@ class Queue(Protocol):
         (I3). Sent again, a batch applies nothing twice. A batch names a task at most once.
         """
 
+    def apply_then_claim(
+        self, batch: Sequence[Transition | NextStep], claim: Claim
+    ) -> tuple[frozenset[UUID], list[Task]]:
+        """As `apply`, and then as `claim`: one commit where every row can be written, and one round trip.
+
+        The claim sees what the batch has left behind: a task that it gave back, and that is due, may be claimed anew.
+        """
+
     def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
         """Ask that a task under a lease be cancelled once no attempt is open. False of any other."""
 
-    def hasten(self, workspace: UUID, waiting_for: str) -> int:
-        """What a workspace's received and queued tasks wait for (`budget`) has come: they are due now; how many."""
 
-    def awaited(self, workspace: UUID, tasks: Sequence[UUID], linger: timedelta) -> int:
-        """Somebody waits for these: their texts, if they are due, have waited for company as if for so long; how many.
-
-        Not of those that wait for something by name, nor of those that may wait hours.
-        """
-
-    def due(self, limit: int) -> list[Task]:
-        """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
-
-        A running task with an attempt that may still be in flight (before its `must_end_by` + 5 s) is not due.
-        """
-
-    def next_due(self, state: State) -> timedelta | None:
-        """How long until the next task of `received` or `queued` becomes due that is not yet; None: there is none."""
-
-    def forget(self, limit: int) -> int:
-        """Retention: drop idempotency keys that are older than 7 days, at most `limit`; how many."""
-
-    def get(self, workspace: UUID, ids: Sequence[UUID]) -> list[Task]:
-        """Those of the ids that are this workspace's, in any order."""
+class Queue(Intake, Leases, Changes, Protocol):
+    """The three over one store. Whoever needs one of them asks for that one."""

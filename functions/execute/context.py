@@ -64,5 +64,8 @@ class Means:
     worker: str
     lease: timedelta = timedelta(seconds=60)
     claim_tasks: int = 200
+    # Where so many came together, more have come meanwhile: the next claim is made in the commit that ends them. After
+    # fewer it would most often be empty, and somebody waits for that commit.
+    several: int = 4
     effect_threads: int = 32
     result_bytes: int = 1_000_000

@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from common.core.errors import Unavailable
-from common.ports import Notifier, Queue
-from common.transitions import Settled, write
+from common.core.task import Task
+from common.ports import Changes, Claim, Notifier
+from common.transitions import Settled, write, write_then_claim
+
+T = TypeVar("T")
 
 AGAIN_FIRST: Final = 0.05  # seconds until an unreachable database is tried again
 AGAIN_LONGEST: Final = 2.0
@@ -23,7 +26,7 @@ class Recorder:
     What was recorded while the database is away is kept and sent again: a batch sent twice applies nothing twice.
     """
 
-    def __init__(self, queue: Queue, notifier: Notifier, every: float, housekeeping: Callable[[], None]) -> None:
+    def __init__(self, queue: Changes, notifier: Notifier, every: float, housekeeping: Callable[[], None]) -> None:
         """`housekeeping` is called every `every` seconds (leases of tasks in hand)."""
         self._queue = queue
         self._notifier = notifier
@@ -46,6 +49,11 @@ class Recorder:
     def write_now(self, batch: Sequence[Settled]) -> frozenset[UUID]:
         """In the caller's own thread, which would only wait: what is written does not change hands."""
         return self._written(batch)
+
+    def write_then_claim(self, batch: Sequence[Settled], claim: Claim) -> tuple[frozenset[UUID], list[Task]]:
+        """The same, and what is claimed in the same commit."""
+        nothing: tuple[frozenset[UUID], list[Task]] = (frozenset(), [])
+        return self._until_it_answers(lambda: write_then_claim(self._queue, self._notifier, batch, claim), nothing)
 
     def stop(self, seconds: float) -> None:
         """Write what is left, at most so long."""
@@ -86,13 +94,17 @@ class Recorder:
             future.set_result(applied)
 
     def _written(self, batch: Sequence[Settled]) -> frozenset[UUID]:
+        nothing: frozenset[UUID] = frozenset()
+        return self._until_it_answers(lambda: write(self._queue, self._notifier, batch), nothing)
+
+    def _until_it_answers(self, work: Callable[[], T], otherwise: T) -> T:
         pause = AGAIN_FIRST
         while True:
             try:
-                return write(self._queue, self._notifier, batch)
+                return work()
             except Unavailable:
                 if self._stopping:
-                    return frozenset()  # rescue decides, by what is on record
+                    return otherwise  # rescue decides, by what is on record
                 time.sleep(pause)
                 pause = min(pause * 2, AGAIN_LONGEST)
 
@@ -100,7 +112,7 @@ class Recorder:
 class InlineRecorder:
     """The same without a thread: written at once. What a single-threaded caller (the simulator) uses."""
 
-    def __init__(self, queue: Queue, notifier: Notifier) -> None:
+    def __init__(self, queue: Changes, notifier: Notifier) -> None:
         """See Recorder."""
         self._queue = queue
         self._notifier = notifier
@@ -114,6 +126,10 @@ class InlineRecorder:
     def write_now(self, batch: Sequence[Settled]) -> frozenset[UUID]:
         """See Recorder."""
         return write(self._queue, self._notifier, batch)
+
+    def write_then_claim(self, batch: Sequence[Settled], claim: Claim) -> tuple[frozenset[UUID], list[Task]]:
+        """See Recorder."""
+        return write_then_claim(self._queue, self._notifier, batch, claim)
 
     def stop(self, seconds: float) -> None:
         """Nothing is ever left."""

@@ -11,6 +11,7 @@ from uuid import UUID
 from common.claim_loop import Turn, left_behind
 from common.core.lifecycle import Transition
 from common.core.task import State, Task
+from common.ports import Claim
 from common.transitions import Settled
 
 from .context import Means
@@ -18,6 +19,7 @@ from .effects import Effects
 from .recorder import InlineRecorder, Recorder
 from .steps import Steps
 
+CHAINED: Final = 8  # claims of a turn at most: a wake that joined it should not wait for long
 QUIET_MS: Final = 200  # from a claim that brought something to the look that asks what is due later
 
 
@@ -40,17 +42,27 @@ class Runner:
         return self._effects.idle
 
     def turn(self) -> Turn:
-        """Claim once and work it off: what needs no record here and now, effects in the pool."""
+        """Claim and work it off: what needs no record here and now, effects in the pool."""
         means = self._means
         crowded = self._effects.crowded()
         if crowded is None:
             return Turn(claimed=0, done=self._under_way(), full=False, wake_in_ms=None)
         tasks = means.queue.claim(State.QUEUED, means.worker, means.claim_tasks, means.lease, crowded)
-        full = left_behind(tasks, means.claim_tasks)
-        done = self._work_off(tasks, overlapping=full) if tasks else self._under_way()
-        if tasks:  # whether more is due later is asked once it is quiet: now somebody may wait for what was written
-            return Turn(claimed=len(tasks), done=done, full=full, wake_in_ms=None if full else QUIET_MS)
-        return Turn(claimed=0, done=done, full=False, wake_in_ms=in_ms(means.queue.next_due(State.QUEUED)))
+        if not tasks:
+            done = self._under_way()
+            return Turn(claimed=0, done=done, full=False, wake_in_ms=in_ms(means.queue.next_due(State.QUEUED)))
+        claimed = done = 0
+        full = False
+        for more in reversed(range(CHAINED)):
+            claimed += len(tasks)
+            full = left_behind(tasks, means.claim_tasks)
+            chained = bool(more) and len(tasks) >= means.several and not full
+            ended, tasks = self._work_off(tasks, overlapping=full, chained=chained)
+            done += ended
+            if not tasks:
+                break
+        # whether more is due later is asked once it is quiet: now somebody may wait for what was written
+        return Turn(claimed=claimed, done=done, full=full, wake_in_ms=None if full else QUIET_MS)
 
     def renew(self) -> None:
         """Every third of a lease: keep what is in hand and has not begun; drop what is somebody else's by now."""
@@ -62,10 +74,14 @@ class Runner:
         self._effects.stop(seconds)
         self._recorder.stop(max(0.5, deadline - self._means.clock.monotonic()))
 
-    def _work_off(self, tasks: Sequence[Task], *, overlapping: bool) -> int:
-        """How many transitions were applied. `overlapping`: the last ones may be written during the next claim.
+    def _work_off(self, tasks: Sequence[Task], *, overlapping: bool, chained: bool) -> tuple[int, list[Task]]:
+        """How many transitions were applied, and what was claimed with the last ones.
 
-        That claim cannot see these tasks: they are running, under leases that are seconds old (I3).
+        Args:
+            tasks: what was claimed.
+            overlapping: the last ones may be written during the next claim. That claim cannot see these tasks: they are
+                running, under leases that are seconds old (I3).
+            chained: the last ones are written in one commit with the next claim.
         """
         done, active = 0, list(tasks)
         while active:
@@ -75,10 +91,19 @@ class Runner:
                 done += self._under_way()
                 self._writing = (settled, self._recorder.record(settled))
                 break
+            if chained and settled and not going and (crowded := self._effects.crowded()) is not None:
+                applied, claimed = self._recorder.write_then_claim(settled, self._claim(crowded))
+                return done + _transitions(settled, applied), claimed
             applied = self._recorder.write_now(settled) if settled else frozenset()
             done += _transitions(settled, applied)
             active = [task for task in going if task.id in applied]
-        return done
+        return done, []
+
+    def _claim(self, without: frozenset[UUID]) -> Claim:
+        means = self._means
+        return Claim(
+            state=State.QUEUED, worker=means.worker, limit=means.claim_tasks, lease=means.lease, without=without
+        )
 
     def _under_way(self) -> int:
         """Wait for what is being written beside a claim: one batch at most. How many transitions were applied."""

@@ -9,8 +9,10 @@ import pytest
 
 from common.core.lifecycle import Detail, NextStep, move
 from common.core.task import Effect, Failure, OutcomeKind, Risk, State
+from common.ports import Claim
 from tests.contract.ground import (
     DAY,
+    LEASE,
     Ground,
     done,
     gave_up,
@@ -305,3 +307,41 @@ def test_an_empty_batch_is_nothing(ground: Ground) -> None:
     assert ground.queue.add([]) == []
     assert ground.queue.renew([], DAY) == frozenset()
     assert ground.queue.get(ground.home, []) == []
+
+
+def claims(limit: int = 10) -> Claim:
+    """Of what is queued."""
+    return Claim(state=State.QUEUED, worker="w", limit=limit, lease=LEASE)
+
+
+def test_the_end_of_a_batch_and_the_next_claim_are_one_call(ground: Ground) -> None:
+    """I2, I3: what is applied and what is claimed are what `apply` and `claim` would have done, an event each."""
+    held, following = [ground.running() for _ in range(2)], [ground.submit() for _ in range(3)]
+    ends = [succeeded(task, done(number=None)) for task in held]
+    applied, claimed = ground.queue.apply_then_claim(ends, claims(2))
+    assert applied == {task.id for task in held}
+    assert [task.id for task in claimed] == [task.id for task in following[:2]]
+    assert [ground.get(task.id).state for task in held] == [State.SUCCEEDED] * 2
+    assert ground.kinds(claimed[0]) == ["submitted", "started"]
+    assert claimed[0].lease_no == following[0].lease_no + 1
+
+
+def test_a_stale_end_is_left_out_and_there_is_a_claim_all_the_same(ground: Ground) -> None:
+    """I3: whoever has lost a task changes nothing of it, and goes on with others."""
+    held = ground.running()
+    ground.elapse(LEASE)
+    assert ground.apply(lease_lost(ground.get(held.id)))
+    other = ground.submit(priority=9)
+    applied, claimed = ground.queue.apply_then_claim([succeeded(held, done(number=None))], claims(1))
+    assert not applied
+    assert [task.id for task in claimed] == [other.id]
+
+
+def test_what_a_batch_gives_back_may_be_claimed_with_it(ground: Ground) -> None:
+    """The claim sees what the batch has left behind: under a new lease, and with its history."""
+    held = ground.running()
+    back = move(held, "released", State.QUEUED, timedelta(0), "w")
+    applied, [again] = ground.queue.apply_then_claim([back], claims())
+    assert applied == {held.id}
+    assert (again.id, again.lease_no) == (held.id, held.lease_no + 1)
+    assert ground.kinds(again) == ["submitted", "started", "released", "started"]

@@ -14,7 +14,7 @@ from common.adapters.postgres import add, apply, claim, gate, reads
 from common.adapters.postgres.connection import HOT, Session
 from common.core.lifecycle import Ended, NextStep, move
 from common.core.task import Effect, Json, OutcomeKind, Risk, State
-from common.ports import Begun, Submission, TaskFilter
+from common.ports import Begun, Claim, Submission, TaskFilter
 from tests.contract.ground import LEASE, Ground, done, gave_up, not_done, step, succeeded, unknown
 from tests.postgres import Place
 
@@ -195,6 +195,37 @@ def test_a_batch_is_one_commit(postgres_ground: Ground, postgres_database: Place
     assert len(postgres_ground.queue.apply([succeeded(task, done(number=None)) for task in held])) == 100
     [[commits]] = postgres_database.owner.run("SELECT count(DISTINCT tx) FROM task_events")
     assert commits == 3
+
+
+def claims() -> Claim:
+    """Of what is queued."""
+    return Claim(state=State.QUEUED, worker="w", limit=100, lease=LEASE)
+
+
+def test_the_end_of_a_batch_and_the_next_claim_are_one_commit(
+    postgres_ground: Ground, postgres_database: Place
+) -> None:
+    """I1, I2: whoever sees that the one has ended sees that the next is held."""
+    held, following = postgres_ground.running(), postgres_ground.submit()
+    [[before]] = postgres_database.owner.run("SELECT count(DISTINCT tx) FROM task_events")
+    applied, [claimed] = postgres_ground.queue.apply_then_claim([succeeded(held, done(number=None))], claims())
+    assert applied == {held.id}
+    assert claimed.id == following.id
+    assert postgres_database.owner.run("SELECT count(DISTINCT tx) FROM task_events") == [[before + 1]]
+
+
+def test_a_row_that_cannot_be_written_holds_up_no_claim(postgres_ground: Ground, postgres_database: Place) -> None:
+    """The batch is applied without it, it goes to a person, and then there is a claim."""
+    postgres_database.owner.run(
+        "ALTER TABLE step_attempts ADD CONSTRAINT no_poison CHECK (output::text NOT LIKE '%poison%')"
+    )
+    well, ill = postgres_ground.running(), postgres_ground.running()
+    following = postgres_ground.submit()
+    ends = [succeeded(well, done(number=None)), succeeded(ill, done(number=None, output="poison"))]
+    applied, claimed = postgres_ground.queue.apply_then_claim(ends, claims())
+    assert applied == {well.id, ill.id}
+    assert [task.id for task in claimed] == [following.id]
+    assert postgres_ground.get(ill.id).state is State.MANUAL
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from uuid import UUID
 from common.adapters.memory.queue import MemoryQueue
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import State, Task
-from common.ports import Added, AddRefused, Begin, Begun, Forming, NotBegun, Submission
+from common.ports import Added, AddRefused, Begin, Begun, Claim, Forming, NotBegun, Submission
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -92,6 +92,16 @@ class WatchedQueue:
         applied = self.deliver(batch)
         self._world.point()
         return applied
+
+    def apply_then_claim(
+        self, batch: Sequence[Transition | NextStep], claim: Claim
+    ) -> tuple[frozenset[UUID], list[Task]]:
+        """See Queue: one commit, in which nothing else happens."""
+        self._world.point(batch)
+        applied = self.deliver(batch)
+        tasks = self.inner.claim(claim.state, claim.worker, claim.limit, claim.lease, claim.without)
+        self._claimed(tasks)
+        return applied, tasks
 
     def deliver(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
         """A batch arrives."""

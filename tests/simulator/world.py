@@ -248,6 +248,7 @@ class World:
                 limits=lambda: self.limits,
                 worker=f"w{number}",
                 claim_tasks=3,
+                several=1,
                 effect_threads=2,
                 result_bytes=1000,
             )

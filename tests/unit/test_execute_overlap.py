@@ -12,6 +12,7 @@ from uuid import UUID
 from common.core.after_step import Limits
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import State, Task
+from common.ports import Claim
 from functions.execute.context import Means
 from functions.execute.recorder import Recorder
 from functions.execute.run import Runner
@@ -47,17 +48,25 @@ class Watched:
         self.order.append("written")
         return applied
 
+    def apply_then_claim(
+        self, batch: Sequence[Transition | NextStep], claim: Claim
+    ) -> tuple[frozenset[UUID], list[Task]]:
+        """See Queue."""
+        self.order.append("claim")
+        both: tuple[frozenset[UUID], list[Task]] = self._queue.apply_then_claim(batch, claim)
+        return both
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
         """All else is the queue's."""
         return getattr(self._queue, name)
 
 
-def runner(d: Desk, queue: Watched) -> tuple[Runner, Recorder]:
-    """Over the desk's adapters, with claims of four."""
+def runner(d: Desk, queue: Watched, claim_tasks: int = BATCH) -> tuple[Runner, Recorder]:
+    """Over the desk's adapters."""
     box = d.container
     means = Means(
         queue=queue, workspace=box.workspace, catalogue=box.catalogue, http=box.http, clock=box.clock,
-        model=box.analyzer, limits=Limits, worker="test", claim_tasks=BATCH,
+        model=box.analyzer, limits=Limits, worker="test", claim_tasks=claim_tasks,
     )  # fmt: skip
     recorder = Recorder(queue, box.notifier, 20.0, lambda: None)
     return Runner(means, ThreadPoolExecutor(1), recorder, lambda: None), recorder
@@ -75,5 +84,20 @@ def test_the_next_claim_begins_while_a_full_batch_is_written() -> None:
         assert [turn.claimed for turn in turns] == [BATCH, BATCH, 0]
         assert [turn.done for turn in turns] == [0, BATCH, BATCH]
         assert queue.order.count("written") == 2
+        states = {task.state for task in d.container.queue.get(d.workspace, [UUID(item["id"]) for item in ids])}
+        assert states == {State.SUCCEEDED}
+
+
+def test_what_comes_several_at_a_time_ends_in_the_commit_of_the_next_claim() -> None:
+    """I3: a turn is a claim, and one more with each batch that was several; the last one finds nothing."""
+    with desk() as d:
+        body = [{"plan": PLAN}] * 5
+        ids = d.clients["analyze"].post("/api/v1/tasks", json=body, headers=d.token("operator")).json()["items"]
+        queue = Watched(d.container.queue)
+        worker, recorder = runner(d, queue, claim_tasks=20)
+        turn = worker.turn()
+        recorder.stop(5)
+        assert (turn.claimed, turn.done, turn.full) == (5, 5, False)
+        assert queue.order == ["claim", "claim"]
         states = {task.state for task in d.container.queue.get(d.workspace, [UUID(item["id"]) for item in ids])}
         assert states == {State.SUCCEEDED}

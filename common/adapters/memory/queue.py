@@ -15,8 +15,9 @@ from common.adapters.memory.apply import MemoryApply
 from common.adapters.memory.gate import MemoryGate
 from common.adapters.memory.pack_claim import due_texts, lingers_until, packs_of
 from common.adapters.memory.rows import KeyEntry, TaskRow
+from common.core.lifecycle import NextStep, Transition
 from common.core.task import LEASED, State, Task
-from common.ports import Added, AddRefused, Forming, NewTask, Submission
+from common.ports import Added, AddRefused, Claim, Forming, NewTask, Submission
 
 KEYS_KEPT: Final = timedelta(days=7)
 CLAIMED: Final = {State.RECEIVED: (State.ANALYZING, "analysis_started"), State.QUEUED: (State.RUNNING, "started")}
@@ -103,6 +104,14 @@ class MemoryQueue(MemoryGate, MemoryApply):
             ready = [r for rows in by_workspace.values() for r in sorted(rows, key=lambda r: r.claim_order)[:share]]
             chosen = sorted(ready, key=lambda r: r.claim_order)[:limit]
             return [self._lease(row, worker, lease, now) for row in chosen]
+
+    def apply_then_claim(
+        self, batch: Sequence[Transition | NextStep], claim: Claim
+    ) -> tuple[frozenset[UUID], list[Task]]:
+        """See Queue."""
+        with self.store.commit():
+            applied = self.apply(batch)
+            return applied, self.claim(claim.state, claim.worker, claim.limit, claim.lease, claim.without)
 
     def claim_packs(self, worker: str, forming: Forming, lease: timedelta) -> list[list[Task]]:
         """See Queue."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
-from common.adapters.postgres.connection import Database, DataError, Row, Session
-from common.adapters.postgres.documents import detail_text, document, failure_text, foreign, plan_fields, seconds
+from common.adapters.postgres.change_rows import row_of
+from common.adapters.postgres.connection import Call, Database, DataError, Row, Session
+from common.adapters.postgres.documents import document
 from common.core.after_analysis import DIRECT_TAKES
 from common.core.after_step import REMIND_IN
 from common.core.lifecycle import Detail, Ended, NextStep, Transition
@@ -154,13 +154,6 @@ DIRECT: Final = round(DIRECT_TAKES.total_seconds())
 SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int", direct=DIRECT)
 WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number", direct=DIRECT)
 
-# A key costs both sides its reading, in each row: what hardly any change has is sent with those that have it.
-_seldom: Final = attrgetter(
-    "event_seq", "check_in", "waiting_for", "wait_until", "only_if_due", "costs_attempt", "resets_attempts",
-    "resets_replans", "plan", "ask", "kind_of_task", "priority", "batch", "economy",
-)  # fmt: skip
-MOSTLY: Final = (None, None, None, None, False, False, False, False, None, None, None, None, None, None)
-
 UNWRITABLE: Final = Failure(code="unwritable_row", detail="the database refused what this step left behind")
 
 
@@ -206,14 +199,22 @@ def unwritable(change: Transition | NextStep) -> Transition | None:
 
 def apply_in(session: Session, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
     """The same inside of a transaction that has more to say, such as a decision."""
-    return _applied(batch, session.hot(_statement(batch), _document(batch), str(len(batch))))
+    sql, params = call_of(batch)
+    return applied_of(batch, session.hot(sql, *params))
 
 
 def _run(database: Database, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
-    return _applied(batch, database.hot(_statement(batch), _document(batch), str(len(batch))))
+    sql, params = call_of(batch)
+    return applied_of(batch, database.hot(sql, *params))
 
 
-def _applied(batch: Sequence[Transition | NextStep], rows: Sequence[Row]) -> frozenset[UUID]:
+def call_of(batch: Sequence[Transition | NextStep]) -> Call:
+    """The statement that applies a batch, and its parameters."""
+    return _statement(batch), (_document(batch), str(len(batch)))
+
+
+def applied_of(batch: Sequence[Transition | NextStep], rows: Sequence[Row]) -> frozenset[UUID]:
+    """Which of the batch were applied, from that statement's answer."""
     [[count, some]] = rows
     if count == len(batch):
         return frozenset(change.task_id for change in batch)
@@ -226,72 +227,4 @@ def _statement(batch: Sequence[Transition | NextStep]) -> str:
 
 
 def _document(batch: Sequence[Transition | NextStep]) -> str:
-    return document([_row(change) for change in batch])
-
-
-def _row(change: Transition | NextStep) -> dict[str, object]:
-    if isinstance(change, NextStep):
-        return {
-            "task_id": change.task_id,
-            "next": True,
-            "source": State.RUNNING.value,
-            "lease_no": change.lease_no,
-            **_ended_fields(change.ended),
-        }
-    row: dict[str, object] = {
-        "task_id": change.task_id,
-        "kind": change.kind,
-        "source": change.source.value,
-        "lease_no": change.lease_no,
-        "target": change.target.value,
-        "actor": change.actor,
-        "closes_approval": change.closes_approval or change.ask is not None,
-        **_ended_fields(change.ended),
-    }
-    if (said := detail_text(change.detail)) is not None:
-        row["detail"] = said
-    if _seldom(change) != MOSTLY:
-        row.update(_more_fields(change))
-    return row
-
-
-def _more_fields(change: Transition) -> dict[str, object]:
-    more: dict[str, object] = {
-        "seen": change.event_seq,
-        "check_in": seconds(change.check_in),
-        "waiting_for": change.waiting_for,
-        "wait_until": seconds(change.wait_until),
-        "only_if_due": change.only_if_due,
-        "costs_attempt": int(change.costs_attempt),
-        "resets_attempts": change.resets_attempts,
-        "resets_replans": change.resets_replans,
-        "kind_of_task": change.kind_of_task,
-        "priority": change.priority,
-        "batch": change.batch,
-        "economy": change.economy,
-        **plan_fields(change.plan),
-    }
-    if change.ask is not None:
-        more["ask_digest"] = change.ask.digest
-        more["ask_requested_by"] = change.ask.requested_by
-        more["ask_required"] = change.ask.required
-        more["ask_expires_in"] = seconds(change.ask.expires_in)
-    return more
-
-
-def _ended_fields(ended: Ended | None) -> dict[str, object]:
-    if ended is None:
-        return {}
-    fields: dict[str, object] = {
-        "step_id": ended.step_id,
-        "outcome": ended.outcome.value,
-        # an output of null is one too: JSON's null, not SQL's
-        "output": foreign(ended.output),
-    }
-    if ended.number is not None:
-        fields["number"] = ended.number
-    if ended.failure is not None:
-        fields["failure"] = failure_text(ended.failure)
-    if ended.decided_by is not None:
-        fields["decided_by"] = ended.decided_by
-    return fields
+    return document([row_of(change) for change in batch])

@@ -7,10 +7,13 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.adapters.postgres.connection import Database
+from common.adapters.postgres.apply import applied_of, apply, call_of
+from common.adapters.postgres.connection import Database, DataError
 from common.adapters.postgres.documents import document, plain, uuids
 from common.adapters.postgres.rows import BARE_TASKS, CLAIMED_TASK, JOIN_PLAN, TASKS, tasks_from
+from common.core.lifecycle import NextStep, Transition
 from common.core.task import State, Task
+from common.ports import Claim
 
 EPOCH: Final = "timestamptz '2000-01-01 00:00:00+00'"  # of `claim_order`, as in the migration
 
@@ -144,7 +147,23 @@ def claim(
     database: Database, state: State, worker: str, limit: int, lease: timedelta, without: Collection[UUID]
 ) -> list[Task]:
     """See ports.Queue.claim."""
-    return tasks_from(database.hot(CLAIMS[state], worker, str(limit), str(lease.total_seconds()), uuids([*without])))
+    return tasks_from(database.hot(CLAIMS[state], *_params(worker, limit, lease, without)))
+
+
+def apply_then_claim(
+    database: Database, batch: Sequence[Transition | NextStep], wanted: Claim
+) -> tuple[frozenset[UUID], list[Task]]:
+    """See ports.Queue.apply_then_claim."""
+    asked = wanted.worker, wanted.limit, wanted.lease, wanted.without
+    try:
+        applied, claimed = database.hot_together(call_of(batch), (CLAIMS[wanted.state], _params(*asked)))
+    except DataError:  # one row cannot be written: the others are, first, and then there is a claim
+        return apply(database, batch), claim(database, wanted.state, *asked)
+    return applied_of(batch, applied), tasks_from(claimed)
+
+
+def _params(worker: str, limit: int, lease: timedelta, without: Collection[UUID]) -> tuple[str, ...]:
+    return worker, str(limit), str(lease.total_seconds()), uuids([*without])
 
 
 def next_due(database: Database, state: State) -> timedelta | None:

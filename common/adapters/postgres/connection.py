@@ -12,7 +12,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -25,6 +25,7 @@ from common.adapters.postgres.prepared import Prepared, execute, prepare
 from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 T = TypeVar("T")
+Call = tuple[str, tuple[str | None, ...]]  # a statement and its parameters
 Row = list[Any]  # as pg8000 decodes it; each adapter turns it into a value of ports.py at once
 
 SCHEMA: Final = 5  # the schema that this code was written for: the number of the newest file in migrations/
@@ -113,20 +114,25 @@ class Session:
 
     def run(self, sql: str, *params: str | None) -> list[Row]:
         """Run one statement; `$1`… are text, to be cast in the SQL."""
-        return self._run(COLD, sql, params)
+        return self._run(COLD, [(sql, params)])[0]
 
     def hot(self, sql: str, *params: str | None) -> list[Row]:
         """The same for a statement that only looks rows up by key: it is planned once."""
-        return self._run(HOT, sql, params)
+        return self._run(HOT, [(sql, params)])[0]
 
-    def _run(self, planning: str, sql: str, params: tuple[str | None, ...]) -> list[Row]:
+    def hot_together(self, *calls: Call) -> list[list[Row]]:
+        """Several such statements after one another, sent at once and committed as one."""
+        return self._run(HOT, calls)
+
+    def _run(self, planning: str, calls: Sequence[Call]) -> list[list[Row]]:
         if self._memory.get("planning") != planning:
             self._raw.execute_simple(planning)
             self._memory["planning"] = planning
-        statement = self._prepared.get(sql)
-        if statement is None:
-            statement = self._prepared[sql] = prepare(self._raw, sql)
-        return execute(self._raw, statement, params)
+        return execute(self._raw, [(self._prepared.get(sql) or self._prepare(sql), params) for sql, params in calls])
+
+    def _prepare(self, sql: str) -> Prepared:
+        statement = self._prepared[sql] = prepare(self._raw, sql)
+        return statement
 
     def simple(self, sql: str) -> None:
         """Run what takes no parameter and gives no rows: BEGIN, COMMIT, SET."""
@@ -151,6 +157,10 @@ class Database:
     def hot(self, sql: str, *params: str | None) -> list[Row]:
         """As `run`, for a statement that only looks rows up by key: it is planned once."""
         return self._retried(lambda session: session.hot(sql, *params))
+
+    def hot_together(self, *calls: Call) -> list[list[Row]]:
+        """Several hot statements, one commit and one round trip; the rows of each."""
+        return self._retried(lambda session: session.hot_together(*calls))
 
     def transact(self, work: Callable[[Session], T]) -> T:
         """Several statements, one commit; any error rolls all of it back. Run again whole after a deadlock."""

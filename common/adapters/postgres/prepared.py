@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import pack
+from struct import pack, unpack
 from typing import Any, Final
 
-from pg8000.core import Context
+from pg8000.core import COMMAND_COMPLETE, READY_FOR_QUERY, Context
 from pg8000.exceptions import InterfaceError
 
-# Execute the unnamed portal, all rows; then Sync: commit, and say that you are ready.
-_EXECUTE_AND_SYNC: Final = b"E\x00\x00\x00\x09\x00\x00\x00\x00\x00S\x00\x00\x00\x04"
+_EXECUTE: Final = b"E\x00\x00\x00\x09\x00\x00\x00\x00\x00"  # the unnamed portal, all rows
+_SYNC: Final = b"S\x00\x00\x00\x04"  # commit, and say that you are ready
 _NULL: Final = b"\xff\xff\xff\xff"
 
 
@@ -29,20 +29,47 @@ class Prepared:
     functions: Any
 
 
+Call = tuple[Prepared, Sequence[str | None]]  # a statement and its parameters
+
+
 def prepare(raw: Any, sql: str) -> Prepared:  # noqa: ANN401 - pg8000 has no types
     """Prepare it on pg8000's connection `raw`. DatabaseError, InterfaceError."""
     return Prepared(sql, *raw.prepare_statement(sql, ()))
 
 
-def execute(raw: Any, statement: Prepared, params: Sequence[str | None]) -> list[list[Any]]:  # noqa: ANN401 - as above
-    """Its rows; parameters and columns are text, as pg8000 has them. DatabaseError, InterfaceError, OSError."""
+def execute(raw: Any, calls: Sequence[Call]) -> list[list[list[Any]]]:  # noqa: ANN401 - as above
+    """Run them in order, all in one transaction and one commit; the rows of each.
+
+    Parameters and columns are text, as pg8000 has them. DatabaseError, InterfaceError, OSError: nothing was done.
+    """
+    if raw._sock is None:  # noqa: SLF001 - pg8000 shows its stream in no other way
+        raise InterfaceError("connection is closed")
+    stream = raw._sock  # noqa: SLF001 - as above
+    stream.write(b"".join((*(_bound(statement, params) for statement, params in calls), _SYNC)))
+    stream.flush()
+    answers = [Context(call.sql, columns=call.columns, input_funcs=call.functions) for call, _ in calls]
+    place, code = 0, b""
+    while code != READY_FOR_QUERY:
+        code, size = unpack(">ci", _read(stream, 5))
+        raw.message_types[code](_read(stream, size - 4), answers[place])
+        if code == COMMAND_COMPLETE and place < len(answers) - 1:
+            place += 1
+    for answer in answers:
+        if answer.error is not None:
+            raise answer.error
+    return [answer.rows or [] for answer in answers]
+
+
+def _bound(statement: Prepared, params: Sequence[str | None]) -> bytes:
+    """Bind and Execute."""
     values = [None if value is None else value.encode() for value in params]
     sized = (_NULL if value is None else pack(">i", len(value)) + value for value in values)
     bind = b"".join((b"\x00", statement.name, b"\x00\x00", pack(">H", len(values)), *sized, b"\x00\x00"))
-    if raw._sock is None:  # noqa: SLF001 - pg8000 shows its stream in no other way
-        raise InterfaceError("connection is closed")
-    raw._sock.write(b"".join((b"B", pack(">i", len(bind) + 4), bind, _EXECUTE_AND_SYNC)))  # noqa: SLF001 - as above
-    raw._sock.flush()  # noqa: SLF001 - as above
-    context = Context(statement.sql, columns=statement.columns, input_funcs=statement.functions)
-    raw.handle_messages(context)
-    return context.rows if context.rows is not None else []
+    return b"".join((b"B", pack(">i", len(bind) + 4), bind, _EXECUTE))
+
+
+def _read(stream: Any, size: int) -> bytes:  # noqa: ANN401 - as above
+    data: bytes = stream.read(size)
+    if len(data) < size:
+        raise InterfaceError("network error")
+    return data

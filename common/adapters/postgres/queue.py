@@ -12,7 +12,7 @@ from common.adapters.postgres.documents import uuids
 from common.adapters.postgres.rows import tasks_from
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import State, Task
-from common.ports import Added, AddRefused, Begin, Begun, Forming, NotBegun, Submission
+from common.ports import Added, AddRefused, Begin, Begun, Claim, Forming, NotBegun, Submission
 
 
 class PostgresQueue:
@@ -55,6 +55,12 @@ class PostgresQueue:
     def apply(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:
         """See ports.Queue."""
         return changes.apply(self._database, batch)
+
+    def apply_then_claim(
+        self, batch: Sequence[Transition | NextStep], claim: Claim
+    ) -> tuple[frozenset[UUID], list[Task]]:
+        """See ports.Queue."""
+        return leases.apply_then_claim(self._database, batch, claim)
 
     def request_cancel(self, workspace: UUID, task: UUID, note: str | None, actor: str) -> bool:
         """See ports.Queue."""
