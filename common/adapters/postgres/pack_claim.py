@@ -26,8 +26,16 @@ DUE: Final = f"""t.state = 'received' AND t.claim_order <= statement_timestamp()
 WHICH: Final = {False: "NOT t.economy", True: "t.economy", None: "true"}  # by Forming.economy
 
 
+LOCKED: Final = """
+        SELECT t.id, t.workspace, t.claim_order, t.event_seq + 1 AS seq, t.event_head, t.lease_no + 1 AS lease_no,
+            clock_timestamp() AS now
+        FROM tasks t WHERE t.id = l.id AND t.state = 'received' AND t.next_check_at <= statement_timestamp()
+        FOR NO KEY UPDATE SKIP LOCKED"""
+
+
 # Looked at without locks, then only the tasks of chosen packs are locked. Who claims at the same moment may have cut
-# the same tasks into packs: whoever has a pack's first task has the pack, and nobody is left with crumbs of it.
+# the same tasks into packs: whoever has a pack's first task has the pack. So the others are locked only behind it: held
+# by somebody who does not get the pack, they would be missing in it.
 # $1: worker, $2: tasks in a pack, $3: packs, $4: lease in seconds, $5: linger in seconds, $6: workspaces that wait
 # longer.
 def _claim(which: str) -> str:
@@ -53,14 +61,12 @@ WITH due AS MATERIALIZED (
 ), listed AS MATERIALIZED (
     SELECT k.pack, d.id, row_number() OVER (PARTITION BY k.pack ORDER BY d.claim_order, d.id) = 1 AS first
     FROM taken k JOIN due d USING (workspace, origin, part) ORDER BY k.pack, d.claim_order, d.id
-), locked AS MATERIALIZED (
-    SELECT l.pack, l.first, c.*, clock_timestamp() AS now FROM listed l CROSS JOIN LATERAL (
-        SELECT t.id, t.workspace, t.claim_order, t.event_seq + 1 AS seq, t.event_head, t.lease_no + 1 AS lease_no
-        FROM tasks t WHERE t.id = l.id AND t.state = 'received' AND t.next_check_at <= statement_timestamp()
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) c
+), firsts AS MATERIALIZED (
+    SELECT l.pack, c.* FROM listed l CROSS JOIN LATERAL ({LOCKED}) c WHERE l.first
+), others AS MATERIALIZED (
+    SELECT f.pack, c.* FROM firsts f JOIN listed l ON l.pack = f.pack AND NOT l.first CROSS JOIN LATERAL ({LOCKED}) c
 ), chosen AS MATERIALIZED (
-    SELECT * FROM locked WHERE pack IN (SELECT pack FROM locked WHERE first)
+    SELECT * FROM firsts UNION ALL SELECT * FROM others
 ), written AS (
     INSERT INTO task_events (task_id, seq, workspace, kind, from_state, to_state, at, actor, lease_no, prev)
     SELECT id, seq, workspace, 'analysis_started', 'received', 'analyzing', now, $1, lease_no, event_head FROM chosen
