@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -53,7 +54,10 @@ def form_router() -> APIRouter:
 
 
 async def _unsent(request: Request) -> Unsent:
-    fields = await request.form(max_files=0, max_fields=50)
+    try:
+        fields = await request.form(max_files=0, max_fields=50)
+    except HTTPException:  # larger than any form of ours: there is nothing of it to show again
+        return Unsent(request.url.path, {})
     return Unsent(request.url.path, {name: value for name, value in fields.items() if isinstance(value, str)})
 
 

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from common.core.errors import AppError, NotFound, Unauthenticated, Unavailable
+from common.core.errors import AppError, NotFound, TooLarge, Unauthenticated, Unavailable
 from common.i18n import t
 from common.problems import Stranger, detail_of
 from common.telemetry import log_stranger
@@ -48,6 +49,8 @@ class PageRoute(APIRoute):
                 return await self.refused(request, wired, exc)
             except RequestValidationError:
                 return await self.refused(request, wired, NotFound())
+            except HTTPException:  # a form that Starlette does not read: a field over 1 MB, too many of them
+                return await run_in_threadpool(error_page, request, wired, TooLarge())
             except Exception as exc:  # noqa: BLE001 - a person gets a page whatever happened; the log has the cause
                 log_stranger(self.path, exc)
                 return await self.refused(request, wired, Stranger("the log has the cause"))

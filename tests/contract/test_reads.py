@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from common.core.lifecycle import move
 from common.core.task import Risk, State, uuid7
 from common.ports import Submission, TaskFilter
@@ -102,6 +104,21 @@ def test_a_workspaces_stream_misses_nothing(ground: Ground) -> None:
     ]
     rest = ground.reads.workspace_events(ground.home, after[0].position, 1)
     assert [r.event.kind for r in rest] == ["started"]
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        "1:------------------------------------:1",
+        "99999999999999999999:00000000-0000-0000-0000-000000000000:0",
+        "\u0661:00000000-0000-0000-0000-000000000000:0",
+        "1:00000000-0000-0000-0000-000000000000:0\n",
+    ],
+)
+def test_a_position_that_somebody_made_up_is_no_error(ground: Ground, position: str) -> None:
+    """A reader sends `Last-Event-ID` as it likes: at worst the stream begins elsewhere, and of its own workspace."""
+    mine, _ = ground.submit(State.RECEIVED), ground.submit(by=ground.outsider)
+    assert {r.event.task_id for r in ground.reads.workspace_events(ground.home, position, 10)} <= {mine.id}
 
 
 def test_what_a_wait_waits_for(ground: Ground) -> None:

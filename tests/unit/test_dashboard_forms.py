@@ -251,6 +251,13 @@ def test_what_a_browser_made_up_is_no_form(at: Desk, given: str) -> None:
     assert signed.headers["location"] == "/inbox"
 
 
+def test_a_form_larger_than_any_of_ours_is_refused_as_such(at: Desk) -> None:
+    """A field over a megabyte, from anybody: 413 as a page, and no error of ours."""
+    sent = browser(at).post("/sign-in", files={"code": (None, "x" * 1_100_000)}, headers=HERE)
+    assert sent.status_code == 413
+    assert "<h1" in sent.text
+
+
 def test_a_form_of_an_earlier_session_is_shown_again_with_its_words(at: Desk) -> None:
     """Signed in again in another tab: the old tab's form does nothing, and loses nothing."""
     task = submitted(at, REFUND)

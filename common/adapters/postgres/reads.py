@@ -21,7 +21,9 @@ from common.ports import Depth, EventRecord, QueueView, TaskFilter, TaskRecord
 ENDING_INDEXED: Final = 8  # hex digits that task_events_ending holds
 LIVE: Final = tuple(state for state in State if state not in {State.SUCCEEDED, State.CANCELLED})
 FROM_THE_START: Final = "0:00000000-0000-0000-0000-000000000000:0"  # before the first event
-POSITION: Final = re.compile(r"^(\d{1,20}):([0-9a-f-]{36}):(\d{1,9})$")
+POSITION: Final = re.compile(
+    "([0-9]{1,19}):([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}):([0-9]{1,9})"  # what xid8, uuid and int take, no more
+)
 
 # an actor is a person (`person:` and the id, or the id alone) or a part of the system by its name
 ACTOR_NAME: Final = """coalesce((SELECT q.name FROM people q WHERE q.id = CASE
@@ -160,7 +162,7 @@ class PostgresReads:
 
     def workspace_events(self, workspace: UUID, after: str | None, limit: int) -> list[EventRecord]:
         """See ports.Reads. Empty: from the first event. One that is none of ours is read as None: from now on."""
-        place = POSITION.match(after or FROM_THE_START) if after is not None else None
+        place = POSITION.fullmatch(after or FROM_THE_START) if after is not None else None
         if place is None:
             rows = self._database.run(NEWEST, str(workspace))
         else:
