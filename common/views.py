@@ -75,6 +75,8 @@ def stored_view(task: NewTask, who: Principal, at: datetime, *, paused: bool, la
         delayed = not_before is not None and not_before > at
         due = not_before if not_before is not None and delayed else at
         what = "paused" if paused else "delay" if delayed else "worker"
+    if task.request.deadline is not None:
+        due = min(due, task.request.deadline)  # as in the database: nothing is looked at later (I9)
     return {
         "id": task.id,
         "state": task.target,

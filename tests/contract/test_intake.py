@@ -10,6 +10,7 @@ import pytest
 
 from common.core.task import State
 from common.ports import Added, AddRefused, NewTask, Submission
+from common.views import stored_view, task_view
 from tests.contract.ground import DAY, Ground, fresh_id, secret
 
 
@@ -161,6 +162,32 @@ def test_a_deadline_brings_the_next_look_forward(ground: Ground) -> None:
         assert record is not None
         assert record.next_check_at is not None
         assert record.next_check_at - now <= timedelta(hours=1, seconds=1)
+
+
+@pytest.mark.parametrize("target", [State.RECEIVED, State.QUEUED, State.AWAITING_APPROVAL])
+def test_the_first_answer_and_every_later_one_name_the_same_times(ground: Ground, target: State) -> None:
+    """I9: what intake says without a read, of each of many, is what a read says: when it came, when it is looked at."""
+    who = ground.people.principal(ground.asks.token)
+    assert who is not None
+    now = ground.now()
+    for not_before, deadline in ((None, None), (None, 1), (2, 1), (2, 72)):
+        times = {"not_before": not_before, "deadline": deadline}
+        tasks = tuple(
+            ground.new(target, **{name: now + timedelta(hours=h) for name, h in times.items() if h is not None})
+            for _ in range(3)
+        )
+        [added] = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
+        assert isinstance(added, Added)
+        assert added.at is not None
+        for task in tasks:
+            record = ground.reads.task(ground.home, task.id)
+            assert record is not None
+            said = stored_view(task, who, added.at, paused=False, lang="en")
+            read = task_view(record, "operator", "en")
+            assert (said["created_at"], said["waiting_for"]) == (
+                read.created_at,
+                read.waiting_for and vars(read.waiting_for),
+            )
 
 
 def test_many_tasks_of_one_submission_are_all_stored(ground: Ground) -> None:

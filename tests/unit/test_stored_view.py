@@ -28,12 +28,16 @@ def plan(*, asks: bool) -> Plan:
 
 @pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize("not_before", [None, AT - timedelta(hours=1), AT + timedelta(hours=1)])
+@pytest.mark.parametrize("deadline", [None, AT + timedelta(minutes=10), AT + timedelta(days=3)])
 @pytest.mark.parametrize("state", [State.QUEUED, State.RECEIVED, State.AWAITING_APPROVAL])
-def test_a_stored_task_is_shown_as_a_read_one(state: State, not_before: datetime | None, *, paused: bool) -> None:
-    """Both ways to the public JSON give the same document, which the model accepts."""
+def test_a_stored_task_is_shown_as_a_read_one(
+    state: State, deadline: datetime | None, not_before: datetime | None, *, paused: bool
+) -> None:
+    """I9: both ways to the public JSON give the same document, which the model accepts; no look after the deadline."""
     request = Request(
-        text=None, inputs={"x": 1}, tags=("a",), requested_by=UUID(int=9), origin=Origin.TOKEN, not_before=not_before
-    )
+        text=None, inputs={"x": 1}, tags=("a",), requested_by=UUID(int=9), origin=Origin.TOKEN, not_before=not_before,
+        deadline=deadline,
+    )  # fmt: skip
     asks = state is State.AWAITING_APPROVAL
     new = NewTask(
         id=UUID(int=7), workspace=UUID(int=8), request=request, priority=5, target=state, actor="me", kind="value",
@@ -45,9 +49,11 @@ def test_a_stored_task_is_shown_as_a_read_one(state: State, not_before: datetime
         id=new.id, workspace=new.workspace, state=state, request=request, kind="value", plan=new.plan,
         waiting_for="delay" if delayed else None,
     )  # fmt: skip
+    due = not_before if delayed else AT + new.ask.expires_in if new.ask else AT
+    assert due is not None
     record = TaskRecord(
         task=task, requested_by_name="admin", created_at=AT, finished_at=None, since=AT,
-        next_check_at=not_before if delayed else AT + new.ask.expires_in if new.ask else AT, paused=paused,
+        next_check_at=due if deadline is None else min(due, deadline), paused=paused,
         last_actor="admin", last_note=None, failure=None,
     )  # fmt: skip
     who = Principal(UUID(int=9), "admin", new.workspace, "admin", "api", "a" * 64)

@@ -43,7 +43,8 @@ WITH asked AS MATERIALIZED (
     SELECT a.n FROM asked a JOIN keyed k ON (k.workspace, k.principal, k.route, k.key, k.task_ids)
         = (a.workspace, a.person, a.route, a.key, a.ids)
 ), wanted AS MATERIALIZED (
-    SELECT w.*, clock_timestamp() AS now FROM json_to_recordset($2::json) AS w(
+    -- one moment for all of them, also the one that is answered: in brackets it is taken once
+    SELECT w.*, (SELECT clock_timestamp()) AS now FROM json_to_recordset($2::json) AS w(
         n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[],
             not_before timestamptz,
         deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
@@ -83,7 +84,7 @@ WITH asked AS MATERIALIZED (
 )
 -- as microseconds: the driver reads a time by strptime, which costs more than the rest of the row
 SELECT a.n, CASE WHEN a.n = ANY (ARRAY(SELECT n FROM stored))
-    THEN (extract(epoch FROM clock_timestamp()) * 1000000)::bigint END FROM asked a"""
+    THEN (SELECT (extract(epoch FROM now) * 1000000)::bigint FROM wanted LIMIT 1) END FROM asked a"""
 
 # what the key's first submission stored; older than 7 days it no longer counts and is removed, and the caller adds
 # again
