@@ -22,11 +22,14 @@ from common.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from common.core.model_faults import worded
 from common.core.task import Lang
 from common.i18n import t
 from common.i18n.details import said
+from common.routes import methods_of
 
 PROBLEM: Final = "application/problem+json"
+NOT_ALLOWED: Final = 405
 
 
 def reader_lang(request: Request) -> Lang:
@@ -59,7 +62,10 @@ def problem(request: Request, exc: Exception) -> JSONResponse:
     if known.status == Unauthenticated.status:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(exc, HTTPException):
-        headers |= exc.headers or {}  # a 405 says what is allowed
+        headers |= exc.headers or {}
+    # Starlette names the methods of one route, and a path may have several.
+    if known.status == NOT_ALLOWED and (methods := methods_of(request.url.path)):
+        headers["Allow"] = ", ".join(methods)
     return JSONResponse(body.model_dump(mode="json", exclude_none=True), known.status, headers, media_type=PROBLEM)
 
 
@@ -108,15 +114,6 @@ def invalid_from(errors: Any, root: str = "#") -> Invalid:  # noqa: ANN401 - pyd
     return Invalid(tuple(_field_error(error, root) for error in errors))
 
 
-HINTS: Final = {
-    "extra_forbidden": "leave it out, or look for a typing error",
-    "missing": "it is required",
-    "timezone_aware": "give a zone, e.g. 2026-11-24T09:00:00+09:00",
-    "datetime_from_date_parsing": "RFC 3339 with a zone, e.g. 2026-11-24T09:00:00+09:00",
-    "string_pattern_mismatch": "a-z first, then a-z, 0-9 and _, at most 32",
-}
-
-
 def _field_error(error: Mapping[str, Any], root: str) -> FieldError:
     where, *path = [*error["loc"]] or ["body"]
     if where == "query":
@@ -126,7 +123,4 @@ def _field_error(error: Mapping[str, Any], root: str) -> FieldError:
     else:
         tail = path if where == "body" else [where, *path]
         pointer = root + "".join(f"/{pointer_token(p)}" for p in tail)
-    detail = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        detail = "unknown field"
-    return FieldError(pointer, detail, HINTS.get(error["type"], ""))
+    return FieldError(pointer, *worded(error))

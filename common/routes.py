@@ -5,6 +5,7 @@ Handlers register by it (`common.web`), so a path and its role are typed once.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -114,6 +115,16 @@ ROUTES: Final[tuple[Route, ...]] = (
 )  # fmt: skip
 
 ROUTE: Final = {route.name: route for route in ROUTES}
+_PATHS: Final = {
+    path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in dict.fromkeys(r.path for r in ROUTES)
+}
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """What a path may be asked with, whichever function answers; HEAD where GET is. Empty: no route has it."""
+    own = {route.method for route in ROUTES if _PATHS[route.path].fullmatch(path)}
+    return tuple(sorted({*own, "HEAD"} if "GET" in own else own))
+
 
 # What needs no role, and why that is right; everything else does, and a test holds every function's app to this list.
 OPEN: Final = {

@@ -17,6 +17,7 @@ from common.actions.contract import Action, Args
 from common.core import references
 from common.core.errors import FieldError, Invalid
 from common.core.json_limits import escape
+from common.core.model_faults import worded
 from common.core.references import Ref
 from common.core.task import STEPS_MAX, Json, Step
 
@@ -192,16 +193,15 @@ def field_errors(action: Action[Any], fault: ValueError, where: str) -> tuple[Fi
     if not isinstance(fault, ValidationError):
         return (FieldError(where, "cannot be read"),)
     errors = []
-    for error in fault.errors(include_url=False, include_input=False, include_context=False):
+    for error in fault.errors(include_url=False, include_input=False):
         path = "".join(f"/{escape(str(part))}" for part in error["loc"])
-        detail = error["msg"].removeprefix("Value error, ")
-        hint = ""
+        detail, hint = worded(error)
         if error["type"] == "extra_forbidden":
             detail = f"`{action.name}` has no such argument"
             hint = _nearest(str(error["loc"][-1]), fields(action.args_model))
         elif error["type"] == "missing":
-            detail = f"`{action.name}` needs it"
-        errors.append(FieldError(where + path, detail[0].lower() + detail[1:], hint))
+            detail, hint = f"`{action.name}` needs it", ""
+        errors.append(FieldError(where + path, detail, hint))
     return tuple(errors)
 
 

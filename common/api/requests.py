@@ -10,9 +10,10 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
 
 from common.api.public import Public
+from common.core.model_faults import ONE_LINE
 from common.core.task import STEPS_MAX, Json, Lang, Risk, State, StepId
 
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=ONE_LINE)]
 NoteText = Annotated[str, StringConstraints(max_length=2000)]
 TEXT_MAX = 20_000
 BATCH_MAX = 1000
@@ -142,7 +143,7 @@ class PauseRequest(Public):
 class NewPerson(Public):
     """A person to add."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=ONE_LINE)]
     role: Literal["viewer", "operator", "approver", "admin"]
 
 

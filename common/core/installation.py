@@ -225,6 +225,9 @@ def parse_setting(name: str, value: Json) -> Json:
 
     Lists may also be given as the environment writes them. `pause` has a route of its own and is refused here.
     """
+    if name == "pause":
+        hint = "PUT /pause stops, DELETE /pause resumes"
+        raise Invalid((FieldError("#/name", "pause has a route of its own", hint),))
     if name not in SETTINGS:
         listed = ", ".join(sorted(SETTINGS))
         raise Invalid((FieldError("#/name", f"there is no setting {name!r}", f"there are: {listed}"),))

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SkipValidation, St
 # Bodies and rows were parsed as JSON, so it is JSON: pydantic would call a Python function for each value in it.
 Json = Annotated[JsonValue, SkipValidation]
 Lang = Literal["ko", "en"]
-StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+STEP_ID: Final = r"^[a-z][a-z0-9_]{0,31}$"
+StepId = Annotated[str, StringConstraints(pattern=STEP_ID)]
 
 STEPS_MAX: Final = 50
 NOTHING: Final = frozenset[str]()

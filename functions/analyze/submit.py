@@ -177,9 +177,7 @@ def _every_fault(items: Sequence[Json], sent: Sender, roots: Sequence[str]) -> I
         try:
             new_task(api.TaskRequest.model_validate(item), sent, root)
         except ValidationError as exc:
-            errors += invalid_from(
-                exc.errors(include_url=False, include_context=False, include_input=False), root
-            ).errors
+            errors += invalid_from(exc.errors(include_url=False, include_input=False), root).errors
         except Invalid as exc:
             errors += exc.errors
     return Invalid(tuple(errors[:FAULTS_MAX]))

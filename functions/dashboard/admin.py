@@ -43,8 +43,8 @@ def put_setting(
 ) -> api.Setting:
     """Change one, if its version is still the one named. 409 if it is not, 422 if none is named."""
     _setting(name, who, wired)
-    expected = _expected(if_match)
     value = parse_setting(name, body.value)
+    expected = _expected(if_match)
     changed = wired.workspace.put(who.workspace, name, value, expected, who.person)
     if changed is None:
         msg = f"{name} was changed meanwhile: its version is {_setting(name, who, wired).version}. Read it again"

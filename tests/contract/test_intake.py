@@ -170,12 +170,9 @@ def test_the_first_answer_and_every_later_one_name_the_same_times(ground: Ground
     who = ground.people.principal(ground.asks.token)
     assert who is not None
     now = ground.now()
-    for not_before, deadline in ((None, None), (None, 1), (2, 1), (2, 72)):
-        times = {"not_before": not_before, "deadline": deadline}
-        tasks = tuple(
-            ground.new(target, **{name: now + timedelta(hours=h) for name, h in times.items() if h is not None})
-            for _ in range(3)
-        )
+    soon, late, latest = (now + timedelta(hours=hours) for hours in (1, 2, 72))
+    for not_before, deadline in ((None, None), (None, soon), (late, soon), (late, latest)):
+        tasks = tuple(ground.new(target, not_before=not_before, deadline=deadline) for _ in range(3))
         [added] = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
         assert isinstance(added, Added)
         assert added.at is not None

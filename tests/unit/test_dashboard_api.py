@@ -194,6 +194,17 @@ def test_a_setting_changes_only_from_the_version_that_was_read(at: Desk) -> None
     get(at, "/settings/colour", admin, 404)
 
 
+def test_pause_is_listed_and_says_where_it_is_changed(at: Desk) -> None:
+    """It is shown among the settings, and written by a route of its own, with or without a version."""
+    admin = at.token("admin")
+    assert get(at, "/settings/pause", admin)["name"] == "pause"
+    for version in ({}, {"If-Match": '"0"'}):
+        said = at.clients["dashboard"].put("/api/v1/settings/pause", json={"value": None}, headers=admin | version)
+        assert said.status_code == 422
+        [error] = said.json()["errors"]
+        assert (error["pointer"], error["hint"]) == ("#/name", "PUT /pause stops, DELETE /pause resumes")
+
+
 def test_pause_is_seen_at_once_and_resume_wakes_the_workers(at: Desk) -> None:
     """Pausing says why to everybody; resuming tells those who wait."""
     admin = at.token("admin")
@@ -232,6 +243,9 @@ def test_people_are_added_listed_and_removed(at: Desk) -> None:
     assert client.delete(f"/api/v1/people/{made['id']}", headers=admin).status_code == 204
     assert client.delete(f"/api/v1/people/{made['id']}", headers=admin).status_code == 404
     assert made not in get(at, "/people", admin)["items"]
+    for name in ("Ada\nadmin", "Ada\x1b[2Jadmin"):
+        odd = client.post("/api/v1/people", json={"name": name, "role": "approver"}, headers=admin)
+        assert (odd.status_code, odd.json()["errors"][0]["pointer"]) == (422, "#/name")
 
 
 def test_a_code_means_the_same_however_it_is_typed() -> None:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route as StarletteRoute
 
 from common.auth import ROLES
-from common.routes import FUNCTIONS, OPEN, ROUTE, ROUTES, Route
+from common.routes import FUNCTIONS, OPEN, ROUTE, ROUTES, Route, methods_of
 from tests.unit.desk import Desk, desk
 
 SOME = "019e0000-0000-7000-8000-000000000001"
@@ -87,6 +87,25 @@ def test_a_route_refuses_whoever_has_no_token_or_too_small_a_role(started: Desk,
     for index, role in enumerate(ROLES):
         headers = started.token(role, f"{role} of {route.name}")
         assert (status(headers) == 403) is (index < needed), role
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/tasks", "GET, HEAD, POST"), ("/pause", "DELETE, PUT"), ("/cache/x", "DELETE, GET, HEAD"),
+        ("/settings/hosts", "GET, HEAD, PUT"), (f"/tasks/{SOME}/approve", "POST"), ("/preview", "POST"),
+    ],
+)  # fmt: skip
+def test_a_refused_method_is_told_all_that_the_path_has(started: Desk, path: str, methods: str) -> None:
+    """Several routes share a path, and several functions: whichever is asked names them all."""
+    for name in {r.function for r in ROUTES if filled(r.path).replace("{key}", "x") == f"/api/v1{path}"}:
+        said = started.clients[name].patch(f"/api/v1{path}")
+        assert (said.status_code, said.headers["Allow"]) == (405, methods), name
+
+
+def test_a_path_of_no_route_has_no_methods() -> None:
+    """A hole is one segment, and never empty."""
+    assert methods_of("/api/v1/tasks/a/b/c") == methods_of("/api/v1/people/") == methods_of("/tasks") == ()
 
 
 def test_the_reasons_for_open_routes_are_all_used() -> None:
