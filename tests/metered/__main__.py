@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tests.metered.server import Metered
@@ -21,6 +22,7 @@ def main() -> int:
     given = parser.parse_args()
     fake = Metered(port=given.port, seconds=given.seconds)
     say(f"export ANTHROPIC_BASE_URL={fake.url} ANTHROPIC_API_KEY=any  # in another terminal, then: ./aiw up")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in its background deaf to it
     try:
         fake.serve()
     except KeyboardInterrupt:
