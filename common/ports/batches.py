@@ -80,6 +80,14 @@ def custom_id(call: UUID, number: int) -> str:
     return f"{call.hex}_{number}"
 
 
+def call_of(name: str) -> UUID | None:
+    """Whose request has this custom id; None: it is none of ours."""
+    try:
+        return UUID(hex=name.partition("_")[0])
+    except ValueError:
+        return None
+
+
 class Batches(Protocol):
     """Batches on record. A method is one commit."""
 
@@ -96,8 +104,9 @@ class Batches(Protocol):
         """The provider's id is known, in place of one that was not certain and is remembered as `not_ours`.
 
         `instead_of`: the id that the caller saw; what is only likely replaces no other, which another replica may have
-        found meanwhile. False, and nothing written: that, or it is not open any more, is certain of another id, or
-        another batch has this one.
+        found meanwhile. What only may be an orphan's (or was taken for a batch's that is given up) is free to be taken:
+        that row is closed and loses the id in the same commit. False, and nothing written: it is not open any more, is
+        certain of another id, or another batch has this one.
         """
 
     def begin(self, batch: UUID) -> bool:
@@ -129,11 +138,12 @@ class Batches(Protocol):
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """One more batch may have come of this call's request: it is on record, and booked when its cost is known.
 
-        All but nothing is reserved: it was sent already. False: the id is on record.
+        All but nothing is reserved: it was sent already. One that is `certain` takes the id as `name` does. False, and
+        nothing written: the id is on record, or there is no such call.
         """
 
     def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
-        """Those of the ids that are on record."""
+        """Those of the ids that are on record, other than of an open orphan that is not certain: `name` may take it."""
 
     def due(self, limit: int) -> list[Batch]:
         """Those to be looked at now, each once in a tenth of its age (a minute at least, five at most)."""

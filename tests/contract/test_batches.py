@@ -206,6 +206,40 @@ def check(cost: int, *tasks: UUID, different: int = 0) -> Checked:
     return Checked(Bill(usage=Usage(input=3, output=5), cost=cost, saved=Saved(pack=-cost)), tasks, different)
 
 
+def test_what_only_may_be_an_orphans_is_taken_by_whose_it_is(ground: Ground) -> None:
+    """I7: the provider's batch of one call that stood beside another's is not lost to it."""
+    first = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(first, "msgbatch_1", certain=False)
+    second = opened(ground, asking(fresh_id()))
+    assert ground.batches.orphan(first, "msgbatch_2", certain=False)
+    assert ground.batches.known(["msgbatch_1", "msgbatch_2"]) == {"msgbatch_1"}
+    assert not ground.batches.name(second, "msgbatch_2", certain=False, instead_of="msgbatch_9")
+    assert seen(ground) == (0, 2 * CENT + 1)
+    assert ground.batches.name(second, "msgbatch_2", certain=False)
+    assert seen(ground) == (0, 2 * CENT)
+    assert ground.batches.known(["msgbatch_2"]) == {"msgbatch_2"}
+    ground.elapse(MINUTE)
+    assert {(b.id, b.provider_id) for b in ground.batches.due(10)} == {(first, "msgbatch_1"), (second, "msgbatch_2")}
+
+
+def test_what_was_another_calls_after_all_is_booked_with_that_call(ground: Ground) -> None:
+    """I7: of a call that is closed it is an orphan; nobody takes what certainly is one, or of a call that is not."""
+    first = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(first, "msgbatch_1", certain=True)
+    second = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(second, "msgbatch_2", certain=False)
+    assert not ground.batches.orphan(first, "msgbatch_2", certain=True)
+    assert ground.batches.give_up(second, "msgbatch_2", billed=False)
+    assert not ground.batches.orphan(first, "msgbatch_2", certain=False)
+    assert not ground.batches.orphan(fresh_id(), "msgbatch_2", certain=True)
+    assert not ground.batches.name(second, "msgbatch_2", certain=True)
+    assert ground.batches.known(["msgbatch_2"]) == {"msgbatch_2"}
+    assert ground.batches.orphan(first, "msgbatch_2", certain=True)
+    third = opened(ground, asking(fresh_id()))
+    assert not ground.batches.name(third, "msgbatch_2", certain=True)
+    assert seen(ground) == (0, 2 * CENT + 1)
+
+
 def test_checks_are_booked_out_of_what_is_reserved(ground: Ground) -> None:
     """I7, I12: in a row of their own, once; with what is left the batch itself is settled."""
     first, second = ground.submit(State.RECEIVED).id, ground.submit(State.RECEIVED).id

@@ -13,7 +13,7 @@ import pytest
 from common.core.task import Risk, State
 from tests.batch_side import BatchSide, plainly, reading
 from tests.contract.ground import Ground
-from tests.economy_floor import MINUTE, TWELVE, Dying, Floor, dies, sent, texts, texts_of
+from tests.economy_floor import MINUTE, STRONG, TWELVE, Dying, Floor, dies, sent, texts, texts_of
 
 
 def checking(ground: Ground, says: Any = plainly, **floor: Any) -> Floor:
@@ -59,6 +59,18 @@ def test_what_is_alone_is_not_asked_again(ground: Ground) -> None:
     floor = checking(ground)
     sent(floor, 1)
     assert len(floor.side.last.requests) == 1
+
+
+def test_what_the_strong_model_reads_is_not_asked_again(ground: Ground) -> None:
+    """I12: the sample is of first readings: a second one would cost three times as much and depend on the draw."""
+    floor = Floor(ground, BatchSide(ground.now, lambda *_: reading(confidence=0.2)), strong=STRONG, checks=1.0)
+    sent(floor, 5)
+    assert len(floor.side.last.requests) == 3
+    floor.side.end()
+    floor.later()
+    [request] = floor.side.last.requests
+    assert request["params"]["model"] == STRONG
+    assert len(texts_of(request)) == 5
 
 
 def test_where_readings_differ_a_person_looks(ground: Ground) -> None:

@@ -11,6 +11,7 @@ from common.adapters.memory.store import MemoryStore
 from tests.simulator.far_batches import FarBatch
 from tests.simulator.known import Violation
 
+CHECK = "check"
 ORPHAN = "orphan"  # it was sent already: there was nothing to reserve
 
 
@@ -55,9 +56,14 @@ class Ledger:
         row = self.row_of(batch)
         if row is not None:
             unbooked = row.reason == ORPHAN and row.state == "reserved"
-            _covers(row, 0 if unbooked else batch.billed, whole=len(batch.results) == len(batch.names))
+            amount = 0 if unbooked else batch.billed - self._checks_of(batch)
+            _covers(row, amount, whole=len(batch.results) == len(batch.names))
         elif batch.call is not None and batch.call not in self.store.batches:
             raise Violation(f"I7: {batch.id} was sent and is not on record")
+
+    def _checks_of(self, batch: FarBatch) -> int:
+        """What of its bill stands in a row of its own: readings that were checks (I12)."""
+        return sum(c.cost for c in self.store.calls.values() if c.reason == CHECK and c.request_id == batch.id)
 
     def row_of(self, batch: FarBatch) -> CallEntry | None:
         """The call on whose row its name stands; None: nobody knows it yet, or it is another program's."""

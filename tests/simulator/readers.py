@@ -96,6 +96,7 @@ def _economy(world: World, chain: Chain, worker: str, draining: Callable[[], boo
         close=world.provider.close,
         memory=chain.model if isinstance(chain.model, Cached) else None,
         most=settings.pack_tasks,
+        checks=settings.pack_checks,
     )
     parking = Parking(queue=world.queue, batches=world.batches, batched=batched, notifier=world.notifier)
     means = EconomyMeans(

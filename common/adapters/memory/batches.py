@@ -49,9 +49,11 @@ class MemoryBatches:
                 return False
             entry = self.store.batches[batch]
             before = entry.provider_id
-            if before != provider_id and (entry.certain or self.known([provider_id])):
+            if before != provider_id and entry.certain:
                 return False
             if not certain and before not in {provider_id, instead_of}:
+                return False
+            if before != provider_id and not self._freed(provider_id):
                 return False
             if before not in {None, provider_id}:
                 entry.not_ours += (str(before),)
@@ -111,7 +113,7 @@ class MemoryBatches:
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""
         with self.store.commit() as now:
-            if of not in self.store.batches or self.known([provider_id]):
+            if of not in self.store.batches or not self._freed(provider_id, take=certain):
                 return False
             call = self.store.calls[of]
             made = replace(
@@ -129,7 +131,7 @@ class MemoryBatches:
     def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
         """See Batches."""
         with self.store.commit():
-            known = {entry.provider_id for entry in self.store.batches.values()}
+            known = {entry.provider_id for call, entry in self.store.batches.items() if not self._may_be_orphan(call)}
             return frozenset(given for given in provider_ids if given in known)
 
     def due(self, limit: int) -> list[Batch]:
@@ -150,6 +152,21 @@ class MemoryBatches:
         with self.store.commit() as now:
             rows = [row for row in self.store.tasks.values() if row.batch == batch]
             return [row.public(now) for row in sorted(rows, key=lambda row: row.id)[:limit]]
+
+    def _may_be_orphan(self, call: UUID) -> bool:
+        row = self.store.calls[call]
+        return row.reason is CallReason.ORPHAN and row.state == "reserved" and not self.store.batches[call].certain
+
+    def _freed(self, provider_id: str, *, take: bool = True) -> bool:
+        """Whether nobody has the id, once it is taken from what only may have it."""
+        for call, entry in self.store.batches.items():
+            if entry.provider_id == provider_id:
+                if take and self._may_be_orphan(call):
+                    self._budget.void(call)
+                if not take or entry.certain or self.store.calls[call].state != "voided":
+                    return False
+                entry.provider_id = None
+        return True
 
     def _open(self) -> list[UUID]:
         """Not booked yet."""

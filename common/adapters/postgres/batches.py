@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
@@ -114,7 +114,18 @@ WITH made AS MATERIALIZED (
     WHERE h.month = b.month AND h.workspace IS NOT DISTINCT FROM b.workspace
 ) SELECT count(*) FROM made"""
 
-KNOWN: Final = "SELECT provider_batch_id FROM calls WHERE provider_batch_id = ANY ($1::text[])"
+MAY_BE: Final = "requests IS NOT NULL AND NOT (requests ->> 'certain')::boolean"
+KNOWN: Final = f"""
+SELECT provider_batch_id FROM calls WHERE provider_batch_id = ANY ($1::text[])
+    AND NOT (reason = 'orphan' AND state = 'reserved' AND {MAY_BE})"""
+
+# Who takes an id from what only may have it: both rows in the order in which all lock several, then the months.
+BOTH: Final = "SELECT 1 FROM calls WHERE id = $1::uuid OR provider_batch_id = $2 ORDER BY id FOR NO KEY UPDATE"
+NO_ORPHAN: Final = ENDED.format(
+    state="voided", cost="0", bill="", which=f"provider_batch_id = $1 AND reason = 'orphan' AND {MAY_BE}"
+)
+FREED: Final = f"""
+UPDATE calls SET provider_batch_id = NULL WHERE provider_batch_id = $1 AND state = 'voided' AND {MAY_BE} RETURNING 1"""
 
 BATCH: Final = """json_build_object(
     'id', c.id, 'workspace', c.workspace, 'model', c.model, 'prompt_version', c.prompt_version, 'reason', c.reason,
@@ -175,10 +186,11 @@ class PostgresBatches:
 
     def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
         """See ports.Batches."""
+        values = (str(batch), provider_id, str(certain), instead_of)
         try:
-            return bool(self._database.run(NAME, str(batch), provider_id, str(certain), instead_of))
-        except DataError:  # the id is another's
-            return False
+            return bool(self._database.run(NAME, *values))
+        except DataError:  # the id is another's, or only may be
+            return self._taken(batch, provider_id, lambda session: bool(session.run(NAME, *values)))
 
     def begin(self, batch: UUID) -> bool:
         """See ports.Batches."""
@@ -201,8 +213,12 @@ class PostgresBatches:
 
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See ports.Batches."""
-        [[made]] = self._database.run(ORPHAN, str(of), provider_id, str(certain))
-        return bool(made)
+
+        def work(session: Session | Database) -> bool:
+            [[made]] = session.run(ORPHAN, str(of), provider_id, str(certain))
+            return bool(made)
+
+        return work(self._database) or (certain and self._taken(of, provider_id, work))
 
     def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
         """See ports.Batches."""
@@ -220,6 +236,25 @@ class PostgresBatches:
     def parked(self, batch: UUID, limit: int = 1000) -> list[Task]:
         """See ports.Batches."""
         return tasks_from(self._database.run(PARKED, str(batch), str(limit)))
+
+    def _taken(self, batch: UUID, provider_id: str, work: Callable[[Session], bool]) -> bool:
+        """`work` with an id that may be no other's after all. False: nothing is written."""
+
+        def whole(session: Session) -> bool:
+            session.run(BOTH, str(batch), provider_id)
+            session.run(NO_ORPHAN, provider_id)
+            if not session.run(FREED, provider_id) or not work(session):
+                raise _NotTakenError
+            return True
+
+        try:
+            return self._database.transact(whole)
+        except (_NotTakenError, DataError):
+            return False
+
+
+class _NotTakenError(Exception):
+    """Rolls back what was freed for nothing."""
 
 
 def _texts(values: Sequence[str]) -> str:

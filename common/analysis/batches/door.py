@@ -31,6 +31,7 @@ from common.ports import (
     NotOpened,
     NotReserved,
     Usage,
+    call_of,
     custom_id,
 )
 from common.telemetry import count_checks, metrics, note
@@ -171,7 +172,7 @@ class BatchDoor:
         said = _by_number(batch, results)
         if not said and not batch.certain:
             # Results that name nothing do not say whose they are: waited for, and assumed billed in the end.
-            return self._not_ours(batch) if any(result.custom_id for result in results) else None
+            return self._not_ours(batch, results) if any(result.custom_id for result in results) else None
         if batch.of == batch.id:
             self._look_for_more(batch)
         return Ended(said)
@@ -214,12 +215,17 @@ class BatchDoor:
         metrics().money.batch(how)
         note(f"batch_{how}", logging.WARNING, call=str(batch.id), batch=batch.provider_id)
 
-    def _not_ours(self, batch: Batch) -> Lost | None:
-        """It had the right time and size, and is another program's."""
-        if batch.of != batch.id:
-            self._batches.give_up(batch.id, batch.provider_id, billed=False)
-            return None
-        return self._found(replace(batch, not_ours=(*batch.not_ours, str(batch.provider_id))))
+    def _not_ours(self, batch: Batch, results: Sequence[Result]) -> Lost | None:
+        """It had the right time and size, and is another program's, or of another call, which gets it (I7)."""
+        found, is_orphan = str(batch.provider_id), batch.of != batch.id
+        lost = None if is_orphan else self._found(replace(batch, not_ours=(*batch.not_ours, found)))
+        whose = next((call for result in results if (call := call_of(result.custom_id))), None)
+        of_whom = whose is not None and (
+            self._batches.name(whose, found, certain=True) or self._batches.orphan(whose, found, certain=True)
+        )
+        if is_orphan and not of_whom:
+            self._batches.give_up(batch.id, found, billed=False)
+        return lost
 
     def _candidates(self, batch: Batch) -> list[Listed] | None:
         """What may have come of its request, oldest first; None: the provider's list cannot be had."""

@@ -69,10 +69,15 @@ class Outbox:
     ) -> Outgoing:
         packs = [[questions[place] for place in pack] for pack in packs_of(questions, self.most)]
         asked = [self._asking(pack, model, reason, before) for pack in packs]
+        if reason is not CallReason.FIRST:
+            return Outgoing(tuple(asked))
         return Outgoing((*asked, *(check for pack in packs for check in self._checks(pack, model))))
 
     def _checks(self, pack: Sequence[Question], model: str) -> Iterator[BatchRequest]:
-        """Of a pack that belongs to the sample, as at once: one of its tasks alone, and all in another order."""
+        """Of a pack that belongs to the sample, as at once: one of its tasks alone, and all in another order.
+
+        Of first readings only: whether tasks of a pack are told apart shows there, and the strong model costs more.
+        """
         if len(pack) > 1 and chosen(pack, self.checks):
             yield self._asking([pack[lot(pack) % len(pack)]], model, CallReason.CHECK, {})
             yield self._asking(pack[::-1], model, CallReason.CHECK, {})
