@@ -9,9 +9,8 @@ from collections import OrderedDict
 from typing import Final
 
 from common.core.errors import Forbidden, Unauthenticated
-from common.ports import Clock, People, Principal, Role
+from common.ports import ROLES, Clock, People, Principal, Role
 
-ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "approver", "admin")  # each does all that the ones before it do
 KEPT_SECONDS: Final = (
     3.0  # a look-up costs a request about 0.1 ms of PostgreSQL; a revoked token reads that long at most
 )

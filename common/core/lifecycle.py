@@ -14,6 +14,10 @@ from uuid import UUID
 from common.core.errors import IllegalTransition
 from common.core.task import TERMINAL, Failure, Json, OutcomeKind, Plan, State, Task
 
+# A worker aborts an attempt at its `must_end_by`, and its outcome may still be under way: so long nobody else speaks
+# for it, whatever the lease says.
+GRACE: Final = timedelta(seconds=5)
+
 R, AN, AW, Q, RU, M, S, C = State  # in the order of the enum: the table below stays readable
 
 

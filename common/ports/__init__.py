@@ -6,18 +6,7 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
-from common.ports.batches import (
-    ANSWER_IN,
-    SEND_WITHIN,
-    Asked,
-    Batch,
-    Batches,
-    Checked,
-    Member,
-    NotOpened,
-    call_of,
-    custom_id,
-)
+from common.ports.batches import ANSWER_IN, SEND_WITHIN, Asked, Batch, Batches, Checked, Member, NotOpened, custom_id
 from common.ports.budget import (
     Bill,
     Budget,
@@ -32,9 +21,10 @@ from common.ports.budget import (
 )
 from common.ports.costs import CallSum, Costs, KindCost, MonthCosts
 from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
-from common.ports.people import People, Person, Principal, Role, TokenRow
+from common.ports.people import MAY_SUBMIT, ROLES, People, Person, Principal, Role, TokenRow
 from common.ports.process import WAKE_KINDS, Clock, Notifier, wakes_of
 from common.ports.queue import (
+    KEYS_KEPT,
     PATIENCE,
     Added,
     AddRefused,
@@ -56,7 +46,10 @@ from common.ports.workspace import SettingRow, Workspace
 
 __all__ = [
     "ANSWER_IN",
+    "KEYS_KEPT",
+    "MAY_SUBMIT",
     "PATIENCE",
+    "ROLES",
     "SEND_WITHIN",
     "WAKE_KINDS",
     "AddRefused",
@@ -129,7 +122,6 @@ __all__ = [
     "Use",
     "Verdict",
     "Workspace",
-    "call_of",
     "custom_id",
     "wakes_of",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 from uuid import UUID
 
 Role = Literal["viewer", "operator", "approver", "admin"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)  # each does all that the ones before it do
+MAY_SUBMIT: Final = ROLES[ROLES.index("operator") :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class AddRefused(StrEnum):
     KEY_CONFLICT = "key_conflict"  # the key was used with another body
 
 
+KEYS_KEPT: Final = timedelta(days=7)  # so long an Idempotency-Key stands for what was first handed in with it
 PATIENCE: Final = 10  # times as long lingers the text of a workspace whose money nears its limit
 
 
@@ -150,7 +151,7 @@ class Intake(Protocol):
         """Those of the ids that are this workspace's, in any order."""
 
     def forget(self, limit: int) -> int:
-        """Retention: drop idempotency keys that are older than 7 days, at most `limit`; how many."""
+        """Retention: drop idempotency keys that are older than KEYS_KEPT, at most `limit`; how many."""
 
 
 class Leases(Protocol):
@@ -178,7 +179,7 @@ class Leases(Protocol):
     def due(self, limit: int) -> list[Task]:
         """Tasks whose `next_check_at` has passed and that nobody claims: lost leases, expired approvals, reminders.
 
-        A running task with an attempt that may still be in flight (before its `must_end_by` + 5 s) is not due.
+        A running task with an attempt that may still be in flight (before its `must_end_by` + GRACE) is not due.
         """
 
     def next_due(self, state: State) -> timedelta | None:
@@ -206,7 +207,7 @@ class Changes(Protocol):
     def begin(self, wanted: Sequence[Begin]) -> list[Begun | NotBegun]:
         """Put on record that attempts are about to begin: the gate (I4, I6). In the order of `wanted`.
 
-        Locks all that it reads: tasks, pause and policy rows, approvals. Extends the lease to the attempt's end + 5 s.
+        Locks all that it reads: tasks, pause and policy rows, approvals. The lease lasts to the attempt's end + GRACE.
         """
 
     def apply(self, batch: Sequence[Transition | NextStep]) -> frozenset[UUID]:

@@ -10,10 +10,10 @@ from starlette.responses import FileResponse, Response
 
 from common import api
 from common.analysis.rules.recipes import RECIPES
-from common.auth import ROLES, reaches, require
+from common.auth import reaches, require
 from common.core.errors import NotFound
 from common.core.task import RISKS, TERMINAL, Attempt, Json, Lang, State, Task
-from common.ports import Approval, Principal, TaskRecord
+from common.ports import ROLES, Approval, Principal, TaskRecord
 from common.views import approval_view, event_view, task_view
 from common.web import TaskRef, Wired
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from common.core.task import State
-from common.ports import Added, AddRefused, NewTask, Submission
+from common.ports import KEYS_KEPT, Added, AddRefused, NewTask, Submission
 from common.views import stored_view, task_view
 from tests.contract.ground import DAY, Ground, fresh_id, secret
 
@@ -210,6 +210,22 @@ def test_another_workspaces_task_is_not_got(ground: Ground) -> None:
     """Every read takes a workspace; another's object is absent."""
     task = ground.submit()
     assert ground.queue.get(ground.neighbour, [task.id, fresh_id()]) == []
+
+
+def test_a_key_older_than_a_week_stands_for_nothing(ground: Ground) -> None:
+    """Within 7 days a key is its first request's, whatever is sent with it; after that it is free, unswept as well."""
+    first, second, third = (ground.new() for _ in range(3))
+    sent = [
+        Submission(token_sha256=ground.asks.token, tasks=(task,), key="k", body_sha256=body * 64)
+        for task, body in ((first, "a"), (second, "b"), (third, "b"))
+    ]
+    assert stored_of(ground.queue.add(sent[:1])) == [(first.id,)]
+    ground.elapse(KEYS_KEPT - timedelta(minutes=1))
+    assert stored_of(ground.queue.add(sent[1:2])) == [AddRefused.KEY_CONFLICT]
+    ground.elapse(timedelta(minutes=2))
+    assert ground.queue.known(sent[0]) is None
+    assert stored_of(ground.queue.add(sent[1:2])) == [(second.id,)]
+    assert stored_of(ground.queue.add(sent[2:])) == [(second.id,)]
 
 
 def test_keys_older_than_a_week_are_dropped_and_no_others(ground: Ground) -> None:

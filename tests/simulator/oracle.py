@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.adapters.memory.rows import GRACE, TaskRow
+from common.adapters.memory.rows import TaskRow
 from common.adapters.memory.store import MemoryStore
-from common.core.lifecycle import NextStep, Transition
+from common.core.lifecycle import GRACE, NextStep, Transition
 from common.core.task import LEASED, TERMINAL, Event, OutcomeKind, State
 from tests.simulator.grants import Grants
 from tests.simulator.known import Chain, Known, Violation, broken

@@ -9,7 +9,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route as StarletteRoute
 
-from common.auth import ROLES
+from common.ports import ROLES
 from common.routes import FUNCTIONS, OPEN, ROUTE, ROUTES, Route, methods_of
 from tests.unit.desk import Desk, desk
 

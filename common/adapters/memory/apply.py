@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.adapters.memory.rows import GRACE, ApprovalRow, AttemptRow, TaskRow
+from common.adapters.memory.rows import ApprovalRow, AttemptRow, TaskRow
 from common.adapters.memory.store import MemoryStore
 from common.core.after_analysis import DIRECT_TAKES
-from common.core.lifecycle import Ask, Detail, Ended, NextStep, Transition
+from common.core.lifecycle import GRACE, Ask, Detail, Ended, NextStep, Transition
 from common.core.task import TERMINAL, Effect, Json, OutcomeKind, Plan, State
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from common.adapters.memory.rows import GRACE, AttemptRow, TaskRow
+from common.adapters.memory.rows import AttemptRow, TaskRow
 from common.adapters.memory.store import MemoryStore
+from common.core.lifecycle import GRACE
 from common.core.task import Effect, OutcomeKind, State
 from common.ports import Begin, Begun, NotBegun, Refusal
 

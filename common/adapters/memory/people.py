@@ -9,9 +9,8 @@ from uuid import UUID
 from common.adapters.memory.rows import TokenEntry, TokenKind
 from common.adapters.memory.store import MemoryStore
 from common.core.errors import Conflict, NotFound
-from common.ports import Person, Principal, Role, TokenRow
+from common.ports import ROLES, Person, Principal, Role, TokenRow
 
-ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "approver", "admin")
 ID_DIGITS: Final = 16
 
 

@@ -17,12 +17,10 @@ from common.adapters.memory.pack_claim import due_texts, lingers_until, packs_of
 from common.adapters.memory.rows import KeyEntry, TaskRow
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import LEASED, State, Task
-from common.ports import Added, AddRefused, Claim, Forming, NewTask, Submission
+from common.ports import KEYS_KEPT, MAY_SUBMIT, Added, AddRefused, Claim, Forming, NewTask, Submission
 
-KEYS_KEPT: Final = timedelta(days=7)
 CLAIMED: Final = {State.RECEIVED: (State.ANALYZING, "analysis_started"), State.QUEUED: (State.RUNNING, "started")}
 LOOKED_AT: Final = frozenset({State.ANALYZING, State.RUNNING, State.AWAITING_APPROVAL, State.MANUAL})
-MAY_SUBMIT: Final = frozenset({"operator", "approver", "admin"})
 
 
 class MemoryQueue(MemoryGate, MemoryApply):

@@ -12,7 +12,6 @@ from common.core.task import Attempt, Effect, Failure, Json, OutcomeKind, Plan, 
 from common.ports import Asked, Bill, Decided, Role
 
 TokenKind = Literal["api", "session", "sign_in_code"]
-GRACE: Final = timedelta(seconds=5)  # an attempt's end may be this late before anybody else may speak for it
 PRIORITY_SPAN: Final = timedelta(seconds=60)
 
 

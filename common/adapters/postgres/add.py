@@ -13,8 +13,10 @@ from uuid import UUID
 from common.adapters.postgres.connection import Database, DataError
 from common.adapters.postgres.documents import document, foreign, plan_fields, seconds, uuids
 from common.adapters.postgres.people import EFFECTIVE, VALID
-from common.ports import Added, AddRefused, NewTask, Submission
+from common.ports import KEYS_KEPT, MAY_SUBMIT, Added, AddRefused, NewTask, Submission
 
+SUBMITTERS: Final = ", ".join(f"'{role}'" for role in MAY_SUBMIT)
+KEPT: Final = f"interval '{KEYS_KEPT.days} days'"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Nothing begins before `not_before`, and nothing is looked at later than its deadline (I9).
@@ -31,8 +33,7 @@ WITH asked AS MATERIALIZED (
         n int, token text, workspace uuid, route text, key text, body text, ids uuid[])
     CROSS JOIN LATERAL (SELECT * FROM tokens t WHERE t.hash = s.token OFFSET 0) k
     JOIN memberships m ON m.workspace = k.workspace AND m.person = k.person
-    WHERE k.workspace = s.workspace AND k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ('operator',
-        'approver', 'admin')
+    WHERE k.workspace = s.workspace AND k.kind IN ('api', 'session') AND {VALID} AND {EFFECTIVE} IN ({SUBMITTERS})
 ), keyed AS (
     INSERT INTO idempotency_keys (workspace, principal, route, key, body_sha256, task_ids)
     SELECT workspace, person, route, key, body, ids FROM asked WHERE key IS NOT NULL
@@ -86,22 +87,22 @@ WITH asked AS MATERIALIZED (
 SELECT a.n, CASE WHEN a.n = ANY (ARRAY(SELECT n FROM stored))
     THEN (SELECT (extract(epoch FROM now) * 1000000)::bigint FROM wanted LIMIT 1) END FROM asked a"""
 
-# what the key's first submission stored; older than 7 days it no longer counts and is removed, and the caller adds
+# what the key's first submission stored; older than KEYS_KEPT it no longer counts and is removed, and the caller adds
 # again
-KNOWN: Final = """
+KNOWN: Final = f"""
 WITH found AS (
     SELECT i.* FROM idempotency_keys i JOIN tokens k ON k.workspace = i.workspace AND k.person = i.principal
     WHERE k.hash = $1 AND i.route = $2 AND i.key = $3
 ), old AS (
-    DELETE FROM idempotency_keys i USING found f WHERE f.created_at < now() - interval '7 days'
+    DELETE FROM idempotency_keys i USING found f WHERE f.created_at < now() - {KEPT}
     AND (i.workspace, i.principal, i.route, i.key, i.created_at) = (f.workspace, f.principal, f.route, f.key,
         f.created_at)
     RETURNING 1
-) SELECT body_sha256, array_to_string(task_ids, ','), created_at < now() - interval '7 days' FROM found"""
+) SELECT body_sha256, array_to_string(task_ids, ','), created_at < now() - {KEPT} FROM found"""
 
-FORGET: Final = """
+FORGET: Final = f"""
 DELETE FROM idempotency_keys WHERE (workspace, principal, route, key) IN (
-    SELECT workspace, principal, route, key FROM idempotency_keys WHERE created_at < now() - interval '7 days'
+    SELECT workspace, principal, route, key FROM idempotency_keys WHERE created_at < now() - {KEPT}
     ORDER BY created_at LIMIT $1::int) RETURNING 1"""
 
 

@@ -11,7 +11,7 @@ from common.adapters.postgres.connection import Call, Database, DataError, Row, 
 from common.adapters.postgres.documents import document
 from common.core.after_analysis import DIRECT_TAKES
 from common.core.after_step import REMIND_IN
-from common.core.lifecycle import Detail, Ended, NextStep, Transition
+from common.core.lifecycle import GRACE, Detail, Ended, NextStep, Transition
 from common.core.task import Failure, State
 
 # `judged` takes every task of the batch in id order (two batches in opposite order deadlock: measured), and judges the
@@ -36,7 +36,7 @@ WITH wanted AS MATERIALIZED (
         t.state = w.source AND t.lease_no = w.lease_no AND (w.seen IS NULL OR w.seen = t.event_seq)
         AND (w.only_if_due IS NOT TRUE OR (t.next_check_at <= clock_timestamp() AND (
             SELECT count(*) FROM step_attempts a WHERE a.task_id = w.task_id AND a.outcome IS NULL
-            AND a.must_end_by + interval '5 s' > clock_timestamp()) = 0))
+            AND a.must_end_by + interval '{grace} s' > clock_timestamp()) = 0))
         AND (w.next IS NOT TRUE OR (SELECT count(*) FILTER (WHERE a.number = w.number AND a.outcome IS NULL) > 0
                 OR w.number IS NULL AND count(*) FILTER (WHERE a.outcome = 'done' OR a.outcome IS NULL) = 0
             FROM step_attempts a WHERE a.task_id = w.task_id AND a.step_id = w.step_id)) AS ok
@@ -150,9 +150,9 @@ ASKED: Final = """, asked AS (
 )"""
 
 # a batch without plans and questions is the busy one: it carries no columns for them
-DIRECT: Final = round(DIRECT_TAKES.total_seconds())
-SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int", direct=DIRECT)
-WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number", direct=DIRECT)
+TIMES: Final = {"direct": round(DIRECT_TAKES.total_seconds()), "grace": GRACE.total_seconds()}
+SHORT: Final = APPLY.format(columns="", more="", asked="", plan_number="NULL::int", **TIMES)
+WHOLE: Final = APPLY.format(columns=COLUMNS, more=PLANNED, asked=ASKED, plan_number="j.plan_number", **TIMES)
 
 UNWRITABLE: Final = Failure(code="unwritable_row", detail="the database refused what this step left behind")
 

@@ -1,5 +1,7 @@
 """Claims: the one place that decides order and fairness, and the leases that they hand out (I3)."""
 
+# ruff: noqa: S608 - composed of constants of these modules; values are parameters
+
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
@@ -11,7 +13,7 @@ from common.adapters.postgres.apply import applied_of, apply, call_of
 from common.adapters.postgres.connection import Database, DataError
 from common.adapters.postgres.documents import document, plain, uuids
 from common.adapters.postgres.rows import BARE_TASKS, CLAIMED_TASK, JOIN_PLAN, TASKS, tasks_from
-from common.core.lifecycle import NextStep, Transition
+from common.core.lifecycle import GRACE, NextStep, Transition
 from common.core.task import State, Task
 from common.ports import Claim
 
@@ -105,13 +107,13 @@ FROM held h WHERE t.id = ANY (ARRAY[h.id]) AND h.ours AND h.state IN ('running',
     AND h.next_check_at > clock_timestamp()
 RETURNING t.id"""
 
-# an attempt may be in flight until `must_end_by` + 5 s, whatever the lease says
+# an attempt may be in flight until `must_end_by` + GRACE, whatever the lease says
 DUE: Final = BARE_TASKS.format(
-    chosen="""
+    chosen=f"""
 SELECT t.id FROM tasks t
 WHERE t.state IN ('analyzing', 'awaiting_approval', 'running', 'manual') AND t.next_check_at <= statement_timestamp()
 AND NOT EXISTS (SELECT FROM step_attempts a WHERE t.state = 'running' AND a.task_id = t.id AND a.outcome IS NULL
-    AND a.must_end_by + interval '5 s' > clock_timestamp())
+    AND a.must_end_by + interval '{GRACE.total_seconds()} s' > clock_timestamp())
 ORDER BY t.next_check_at LIMIT $1::int"""
 )
 

@@ -9,16 +9,13 @@ those see the newest version of a row that they had to wait for, while the state
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final
 
 from common.adapters.postgres.connection import Database, DataError
 from common.adapters.postgres.documents import document, seconds
+from common.core.lifecycle import GRACE
 from common.ports import Begin, Begun, NotBegun, Refusal
 
-GRACE: Final = timedelta(
-    seconds=5
-)  # after `must_end_by`; a worker aborts at that time, its outcome may still be under way
 UNIQUE: Final = "23505"
 TRIES: Final = 3
 

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from common.adapters.postgres.connection import Database, Row, Session
 from common.core.errors import Conflict, NotFound
-from common.ports import Person, Principal, Role, TokenRow
+from common.ports import ROLES, Person, Principal, Role, TokenRow
 
-LEAST: Final = "(ARRAY['viewer', 'operator', 'approver', 'admin'])[least({}, {})]"
-RANK: Final = "array_position(ARRAY['viewer', 'operator', 'approver', 'admin'], {})"
+IN_ORDER: Final = ", ".join(f"'{role}'" for role in ROLES)
+LEAST: Final = f"(ARRAY[{IN_ORDER}])[least({{}}, {{}})]"
+RANK: Final = f"array_position(ARRAY[{IN_ORDER}], {{}})"
 # a token lends at most what its person's membership still gives
 EFFECTIVE: Final = LEAST.format(RANK.format("k.role"), RANK.format("m.role"))
 VALID: Final = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())"
