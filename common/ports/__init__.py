@@ -6,7 +6,18 @@ Every method may raise StoreUnavailable (or, where it says so, another Unavailab
 from common.ports.analyzer import Analyzer, Answer, NotAnswered, Question
 from common.ports.answers import Answers, Asking, Flight, Front, Learned, Remembered, Use
 from common.ports.approvals import Approval, Approvals, Decided, Decision, Notice, Verdict
-from common.ports.batches import ANSWER_IN, SEND_WITHIN, Asked, Batch, Batches, Checked, Member, NotOpened, custom_id
+from common.ports.batches import (
+    ANSWER_IN,
+    SEND_WITHIN,
+    Asked,
+    Batch,
+    Batches,
+    Checked,
+    Member,
+    NotOpened,
+    call_of,
+    custom_id,
+)
 from common.ports.budget import (
     Bill,
     Budget,
@@ -122,6 +133,7 @@ __all__ = [
     "Use",
     "Verdict",
     "Workspace",
+    "call_of",
     "custom_id",
     "wakes_of",
 ]
