@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from pydantic import SecretStr
 
 from common.analysis.call import Call
@@ -49,7 +49,6 @@ def test_a_persons_price_wins() -> None:
     assert Prices("anthropic", own_prices(f"{HAIKU}=0/0")).cost(HAIKU, Usage(input=10**6)) == 0
 
 
-@settings(deadline=None)  # the price table is imported by the first
 @given(usage=USAGES, model=st.sampled_from((HAIKU, "claude-sonnet-5-5", "own")))
 def test_a_batch_costs_half_of_everything(usage: Usage, model: str) -> None:
     """The table has to be told; rounded up, as the bill never is."""
