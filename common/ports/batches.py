@@ -105,7 +105,8 @@ class Batches(Protocol):
 
         `instead_of`: the id that the caller saw; what is only likely replaces no other, which another replica may have
         found meanwhile. What only may be an orphan's (or was taken for a batch's that is given up) is free to be taken:
-        that row is closed and loses the id in the same commit. False, and nothing written: it is not open any more, is
+        that row is closed and loses the id in the same commit. What is certain is taken from an open batch, too: it is
+        then without an answer again, where that is free. False, and nothing written: it is not open any more, is
         certain of another id, or another batch has this one.
         """
 

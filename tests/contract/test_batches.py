@@ -228,6 +228,7 @@ def test_what_was_another_calls_after_all_is_booked_with_that_call(ground: Groun
     assert ground.batches.name(first, "msgbatch_1", certain=True)
     second = opened(ground, asking(fresh_id()))
     assert ground.batches.name(second, "msgbatch_2", certain=False)
+    third = opened(ground, asking(fresh_id()))
     assert not ground.batches.orphan(first, "msgbatch_2", certain=True)
     assert ground.batches.give_up(second, "msgbatch_2", billed=False)
     assert not ground.batches.orphan(first, "msgbatch_2", certain=False)
@@ -235,8 +236,21 @@ def test_what_was_another_calls_after_all_is_booked_with_that_call(ground: Groun
     assert not ground.batches.name(second, "msgbatch_2", certain=True)
     assert ground.batches.known(["msgbatch_2"]) == {"msgbatch_2"}
     assert ground.batches.orphan(first, "msgbatch_2", certain=True)
-    third = opened(ground, asking(fresh_id()))
     assert not ground.batches.name(third, "msgbatch_2", certain=True)
+    assert seen(ground) == (0, 2 * CENT + 1)
+
+
+def test_an_open_batch_lets_go_of_what_is_anothers_in_one_commit(ground: Ground) -> None:
+    """I7: at no moment does it stand on no row; the other is looked for again."""
+    first = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(first, "msgbatch_1", certain=True)
+    second = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(second, "msgbatch_2", certain=False)
+    assert ground.batches.orphan(first, "msgbatch_2", certain=True)
+    assert not ground.batches.is_free(KEY)
+    ground.elapse(MINUTE)
+    found = {b.id: b for b in ground.batches.due(10)}
+    assert (found[second].provider_id, found[second].not_ours) == (None, ("msgbatch_2",))
     assert seen(ground) == (0, 2 * CENT + 1)
 
 

@@ -53,7 +53,7 @@ class MemoryBatches:
                 return False
             if not certain and before not in {provider_id, instead_of}:
                 return False
-            if before != provider_id and not self._freed(provider_id):
+            if before != provider_id and not self._freed(provider_id, certain=certain):
                 return False
             if before not in {None, provider_id}:
                 entry.not_ours += (str(before),)
@@ -113,7 +113,9 @@ class MemoryBatches:
     def orphan(self, of: UUID, provider_id: str, *, certain: bool) -> bool:
         """See Batches."""
         with self.store.commit() as now:
-            if of not in self.store.batches or not self._freed(provider_id, take=certain):
+            if of not in self.store.batches or (not certain and self._is_held(provider_id)):
+                return False
+            if not self._freed(provider_id, certain=certain):
                 return False
             call = self.store.calls[of]
             made = replace(
@@ -157,13 +159,18 @@ class MemoryBatches:
         row = self.store.calls[call]
         return row.reason is CallReason.ORPHAN and row.state == "reserved" and not self.store.batches[call].certain
 
-    def _freed(self, provider_id: str, *, take: bool = True) -> bool:
+    def _is_held(self, provider_id: str) -> bool:
+        return any(entry.provider_id == provider_id for entry in self.store.batches.values())
+
+    def _freed(self, provider_id: str, *, certain: bool) -> bool:
         """Whether nobody has the id, once it is taken from what only may have it."""
         for call, entry in self.store.batches.items():
             if entry.provider_id == provider_id:
-                if take and self._may_be_orphan(call):
+                if self._may_be_orphan(call):
                     self._budget.void(call)
-                if not take or entry.certain or self.store.calls[call].state != "voided":
+                elif certain and not entry.certain and call in self._open() and self.is_free(entry.key):
+                    entry.not_ours += (provider_id,)  # without an answer again
+                elif entry.certain or self.store.calls[call].state != "voided":
                     return False
                 entry.provider_id = None
         return True

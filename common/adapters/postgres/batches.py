@@ -126,6 +126,12 @@ NO_ORPHAN: Final = ENDED.format(
 )
 FREED: Final = f"""
 UPDATE calls SET provider_batch_id = NULL WHERE provider_batch_id = $1 AND state = 'voided' AND {MAY_BE} RETURNING 1"""
+# A batch is without an answer again, unless another of its key is: then the index refuses it.
+LET_GO: Final = f"""
+UPDATE calls SET provider_batch_id = NULL, requests = (requests::jsonb || jsonb_build_object(
+    'not_ours', requests::jsonb -> 'not_ours' || to_jsonb(provider_batch_id)))::json
+WHERE provider_batch_id = $1 AND id <> $2::uuid AND state = 'reserved' AND reason <> 'orphan' AND {MAY_BE}
+RETURNING 1"""
 
 BATCH: Final = """json_build_object(
     'id', c.id, 'workspace', c.workspace, 'model', c.model, 'prompt_version', c.prompt_version, 'reason', c.reason,
@@ -190,7 +196,7 @@ class PostgresBatches:
         try:
             return bool(self._database.run(NAME, *values))
         except DataError:  # the id is another's, or only may be
-            return self._taken(batch, provider_id, lambda session: bool(session.run(NAME, *values)))
+            return self._taken(batch, provider_id, lambda session: bool(session.run(NAME, *values)), certain=certain)
 
     def begin(self, batch: UUID) -> bool:
         """See ports.Batches."""
@@ -218,7 +224,7 @@ class PostgresBatches:
             [[made]] = session.run(ORPHAN, str(of), provider_id, str(certain))
             return bool(made)
 
-        return work(self._database) or (certain and self._taken(of, provider_id, work))
+        return work(self._database) or (certain and self._taken(of, provider_id, work, certain=True))
 
     def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
         """See ports.Batches."""
@@ -237,13 +243,14 @@ class PostgresBatches:
         """See ports.Batches."""
         return tasks_from(self._database.run(PARKED, str(batch), str(limit)))
 
-    def _taken(self, batch: UUID, provider_id: str, work: Callable[[Session], bool]) -> bool:
+    def _taken(self, batch: UUID, provider_id: str, work: Callable[[Session], bool], *, certain: bool) -> bool:
         """`work` with an id that may be no other's after all. False: nothing is written."""
 
         def whole(session: Session) -> bool:
             session.run(BOTH, str(batch), provider_id)
             session.run(NO_ORPHAN, provider_id)
-            if not session.run(FREED, provider_id) or not work(session):
+            freed = session.run(FREED, provider_id) or (certain and session.run(LET_GO, provider_id, str(batch)))
+            if not freed or not work(session):
                 raise _NotTakenError
             return True
 

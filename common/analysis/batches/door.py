@@ -217,15 +217,15 @@ class BatchDoor:
 
     def _not_ours(self, batch: Batch, results: Sequence[Result]) -> Lost | None:
         """It had the right time and size, and is another program's, or of another call, which gets it (I7)."""
-        found, is_orphan = str(batch.provider_id), batch.of != batch.id
-        lost = None if is_orphan else self._found(replace(batch, not_ours=(*batch.not_ours, found)))
+        found, gives = str(batch.provider_id), (self._batches.name, self._batches.orphan)
         whose = next((call for result in results if (call := call_of(result.custom_id))), None)
-        of_whom = whose is not None and (
-            self._batches.name(whose, found, certain=True) or self._batches.orphan(whose, found, certain=True)
-        )
-        if is_orphan and not of_whom:
+        handed = whose is not None and any(give(whose, found, certain=True) for give in gives)
+        if batch.of == batch.id:
+            seen = None if handed else found
+            return self._found(replace(batch, provider_id=seen, not_ours=(*batch.not_ours, found)))
+        if not handed:
             self._batches.give_up(batch.id, found, billed=False)
-        return lost
+        return None
 
     def _candidates(self, batch: Batch) -> list[Listed] | None:
         """What may have come of its request, oldest first; None: the provider's list cannot be had."""
