@@ -35,6 +35,7 @@ from common.ports.http import Http, HttpFailure, HttpRequest, HttpResponse
 from common.ports.people import MAY_SUBMIT, ROLES, People, Person, Principal, Role, TokenRow
 from common.ports.process import WAKE_KINDS, Clock, Notifier, wakes_of
 from common.ports.queue import (
+    APART,
     KEYS_KEPT,
     PATIENCE,
     Added,
@@ -57,6 +58,7 @@ from common.ports.workspace import SettingRow, Workspace
 
 __all__ = [
     "ANSWER_IN",
+    "APART",
     "KEYS_KEPT",
     "MAY_SUBMIT",
     "PATIENCE",

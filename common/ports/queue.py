@@ -40,13 +40,16 @@ class Submission:
     body_sha256: str = ""
 
 
+APART: Final = timedelta(microseconds=1)  # between tasks that are stored together: they keep their order
+
+
 @dataclass(frozen=True, slots=True)
 class Added:
     """The ids that the submission stands for: new ones, or (`replayed`) those of the first that had the key."""
 
     ids: tuple[UUID, ...]
     replayed: bool = False
-    at: datetime | None = None  # when they were stored; None if replayed
+    at: datetime | None = None  # when the first was stored, and each of the others APART later; None if replayed
 
 
 class AddRefused(StrEnum):

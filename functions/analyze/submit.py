@@ -32,7 +32,7 @@ from common.core.task import (
     Task,
     uuid7,
 )
-from common.ports import Added, AddRefused, NewTask, Principal, Submission
+from common.ports import APART, Added, AddRefused, NewTask, Principal, Submission
 from common.problems import invalid_from, reader_lang
 from common.table_route import JsonBytes
 from common.views import stored_view, task_view
@@ -91,9 +91,10 @@ async def submit(request: HttpRequest) -> Response:
         )
         body = (api.TaskList(items=views) if many else views[0]).model_dump_json().encode()
     else:
-        at = added.at
-        paused = policy.pause is not None
-        stored = [stored_view(task, who, at, paused=paused, lang=lang) for task in tasks]
+        at, paused = added.at, policy.pause is not None
+        stored = [
+            stored_view(task, who, at + APART * place, paused=paused, lang=lang) for place, task in enumerate(tasks)
+        ]
         body = orjson.dumps({"items": stored, "next": None} if many else stored[0], option=orjson.OPT_UTC_Z)
     location = () if many else ((b"location", f"/api/v1/tasks/{added.ids[0]}".encode()),)
     return JsonBytes(body, 201, *location)

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from common.core.task import State
-from common.ports import KEYS_KEPT, Added, AddRefused, NewTask, Submission
+from common.ports import APART, KEYS_KEPT, Added, AddRefused, NewTask, Submission
 from common.views import stored_view, task_view
-from tests.contract.ground import DAY, Ground, fresh_id, secret
+from tests.contract.ground import DAY, LEASE, Ground, fresh_id, secret
 
 
 def stored_of(answers: list[Added | AddRefused]) -> list[tuple[UUID, ...] | AddRefused]:
@@ -176,15 +176,24 @@ def test_the_first_answer_and_every_later_one_name_the_same_times(ground: Ground
         [added] = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
         assert isinstance(added, Added)
         assert added.at is not None
-        for task in tasks:
+        for place, task in enumerate(tasks):
             record = ground.reads.task(ground.home, task.id)
             assert record is not None
-            said = stored_view(task, who, added.at, paused=False, lang="en")
+            said = stored_view(task, who, added.at + APART * place, paused=False, lang="en")
             read = task_view(record, "operator", "en")
             assert (said["created_at"], said["waiting_for"]) == (
                 read.created_at,
                 read.waiting_for and vars(read.waiting_for),
             )
+
+
+def test_what_came_together_is_claimed_in_its_order(ground: Ground) -> None:
+    """Stored in one moment, and still the first of an array is begun first."""
+    tasks = tuple(ground.new() for _ in range(40))
+    [added] = ground.queue.add([Submission(token_sha256=ground.asks.token, tasks=tasks)])
+    assert isinstance(added, Added)
+    claimed = [task.id for _ in range(4) for task in ground.queue.claim(State.QUEUED, "w", 10, LEASE)]
+    assert claimed == list(added.ids)
 
 
 def test_many_tasks_of_one_submission_are_all_stored(ground: Ground) -> None:

@@ -17,7 +17,7 @@ from common.adapters.memory.pack_claim import due_texts, lingers_until, packs_of
 from common.adapters.memory.rows import KeyEntry, TaskRow
 from common.core.lifecycle import NextStep, Transition
 from common.core.task import LEASED, State, Task
-from common.ports import KEYS_KEPT, MAY_SUBMIT, Added, AddRefused, Claim, Forming, NewTask, Submission
+from common.ports import APART, KEYS_KEPT, MAY_SUBMIT, Added, AddRefused, Claim, Forming, NewTask, Submission
 
 CLAIMED: Final = {State.RECEIVED: (State.ANALYZING, "analysis_started"), State.QUEUED: (State.RUNNING, "started")}
 LOOKED_AT: Final = frozenset({State.ANALYZING, State.RUNNING, State.AWAITING_APPROVAL, State.MANUAL})
@@ -44,9 +44,10 @@ class MemoryQueue(MemoryGate, MemoryApply):
                 return known
             name = (token.workspace, token.person, submission.route, submission.key)
             self.store.keys[name] = KeyEntry(submission.body_sha256, ids, now)
-        for task in submission.tasks:
-            self._insert(task, now)
-        return Added(ids, at=now)
+        first = now - APART * (len(ids) - 1)
+        for place, task in enumerate(submission.tasks):
+            self._insert(task, first + APART * place)
+        return Added(ids, at=first)
 
     def known(self, submission: Submission) -> Added | AddRefused | None:
         """See Queue."""

@@ -44,8 +44,10 @@ WITH asked AS MATERIALIZED (
     SELECT a.n FROM asked a JOIN keyed k ON (k.workspace, k.principal, k.route, k.key, k.task_ids)
         = (a.workspace, a.person, a.route, a.key, a.ids)
 ), wanted AS MATERIALIZED (
-    -- one moment for all of them, also the one that is answered: in brackets it is taken once
-    SELECT w.*, (SELECT clock_timestamp()) AS now FROM json_to_recordset($2::json) AS w(
+    -- one moment, in brackets taken once, for the last, and each a microsecond before the next: they keep their order,
+    -- none is due later than now, and what is answered is what is stored
+    SELECT w.*, (SELECT clock_timestamp()) - (count(*) OVER () - row_number() OVER ()) * interval '1 us' AS now
+    FROM json_to_recordset($2::json) AS w(
         n int, id uuid, workspace uuid, target text, actor text, text text, inputs text, tags text[],
             not_before timestamptz,
         deadline timestamptz, lang text, requested_by uuid, origin text, kind text, priority int,
@@ -84,8 +86,8 @@ WITH asked AS MATERIALIZED (
     FROM wanted w
 )
 -- as microseconds: the driver reads a time by strptime, which costs more than the rest of the row
-SELECT a.n, CASE WHEN a.n = ANY (ARRAY(SELECT n FROM stored))
-    THEN (SELECT (extract(epoch FROM now) * 1000000)::bigint FROM wanted LIMIT 1) END FROM asked a"""
+SELECT a.n, f.at FROM asked a LEFT JOIN (
+    SELECT n, (extract(epoch FROM min(now)) * 1000000)::bigint AS at FROM wanted GROUP BY n) f ON f.n = a.n"""
 
 # what the key's first submission stored; older than KEYS_KEPT it no longer counts and is removed, and the caller adds
 # again
