@@ -103,7 +103,7 @@ class Floor:
         ground = self.ground
         queue, batches, budget = queue or ground.queue, batches or ground.batches, budget or ground.budget
         catalogue = Catalogue.shipped()
-        batched = Batched(
+        batched = Batched.over(
             door=BatchDoor(batches, budget, self.side.batches_for(key), Prices(), self.strong),
             tiers=Tiers(small=SMALL, strong=self.strong, escalate_below=0.6),
             catalogue=catalogue,

@@ -101,12 +101,12 @@ def result(response: HttpResponse) -> Json:
             "base64": base64.b64encode(response.body).decode(),
             "content_type": kind or "application/octet-stream",
         }
-    if kind == "application/json" or kind.endswith("+json"):
-        try:
-            return {**answer, "json": read_json(text)}
-        except (ValueError, RecursionError):
-            pass  # it says that it is JSON and is not: what came is kept as it came
-    return {**answer, "text": text}
+    if kind != "application/json" and not kind.endswith("+json"):
+        return {**answer, "text": text}
+    try:
+        return {**answer, "json": read_json(text)}
+    except (ValueError, RecursionError):
+        return {**answer, "text": text}  # it says that it is JSON and is not: what came is kept as it came
 
 
 def read_json(text: str) -> Json:

@@ -105,7 +105,9 @@ class Economy:
         stuck = self._is_stuck(free=door.is_free)
         if stuck is None:
             return 0
-        forming = Forming(tasks=means.parking.batched.most, packs=PACKS, linger=PATIENCE * means.linger, economy=True)
+        forming = Forming(
+            tasks=means.parking.batched.outbox.most, packs=PACKS, linger=PATIENCE * means.linger, economy=True
+        )
         packs = means.parking.queue.claim_packs(means.worker, forming, means.lease)
         if stuck:
             return means.parking.write(later(task, STUCK) for pack in packs for task in pack)

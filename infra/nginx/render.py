@@ -53,8 +53,6 @@ def render(door: FrontDoor) -> str:
     # Sockets under /root are root's: workers that become `nobody` would answer 502.
     user = "user root;" if door.as_root else ""
     upstreams = "\n".join(_upstream(name, door.sockets[name]) for name in FUNCTIONS)
-    by_name = "\n".join(_by_name(name) for name in FUNCTIONS)
-    problems = "\n".join(_problem(found, *answer) for found, answer in PROBLEMS.items())
     return f"""\
 # Made from common/routes.py at each start; changes here are lost.
 {user}
@@ -107,8 +105,18 @@ http {{
     proxy_buffers 16 16k;
     proxy_buffer_size 16k;
 
+{_server(door.port)}
+}}
+"""
+
+
+def _server(port: int) -> str:
+    """Where requests come in: by their path, by a function's name, and what nginx answers itself."""
+    by_name = "\n".join(_by_name(name) for name in FUNCTIONS)
+    problems = "\n".join(_problem(found, *answer) for found, answer in PROBLEMS.items())
+    return f"""\
     server {{
-        listen 127.0.0.1:{door.port} backlog=1024;
+        listen 127.0.0.1:{port} backlog=1024;
         location / {{
             # uvicorn's parser knows no other methods, and answers them with plain text.
             if ($request_method !~ "^(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS)$") {{ return 405; }}
@@ -116,9 +124,7 @@ http {{
         }}
 {by_name}
 {problems}
-    }}
-}}
-"""
+    }}"""
 
 
 def _routes(routes: Sequence[Route]) -> str:

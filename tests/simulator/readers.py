@@ -86,7 +86,7 @@ def _economy(world: World, chain: Chain, worker: str, draining: Callable[[], boo
     def saving(workspace: UUID) -> bool:
         return standing(world.budget.month(workspace)) is not Standing.NORMAL
 
-    batched = Batched(
+    batched = Batched.over(
         door=BatchDoor(world.batches, world.budget, world.far_batches, Prices.of(settings), settings.strong_model),
         tiers=Tiers(small=settings.model, strong=settings.strong_model, escalate_below=settings.escalate_below),
         catalogue=world.catalogue,

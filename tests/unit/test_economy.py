@@ -85,7 +85,7 @@ def reads_in_batches(side: BatchSide, strong: str = "") -> Any:  # noqa: ANN401 
     """What a desk's container takes for its batches."""
 
     def by_batches(container: Container) -> Batched:
-        return Batched(
+        return Batched.over(
             door=BatchDoor(container.batches, container.budget, side.batches_for(), Prices(), strong),
             tiers=Tiers(small=SMALL, strong=strong, escalate_below=0.6),
             catalogue=container.catalogue,

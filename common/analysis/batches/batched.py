@@ -40,32 +40,44 @@ class Batched:
     """What batches are formed, sent and read with."""
 
     door: BatchDoor
-    tiers: Tiers
-    catalogue: Catalogue
-    now: Callable[[], datetime]  # aware
-    source: Source
-    saving: Callable[[UUID], bool]  # whether a workspace's money nears its limit
+    outbox: Outbox
+    verdicts: Verdicts
     close: Callable[[], None]  # drops the provider's connections
     memory: Remembers | None = None  # None: nothing is remembered
-    most: int = 10  # tasks in a request
-    checks: float = 0.0  # share of packs that are asked a second time in the same batch (I12)
 
-    @property
-    def outbox(self) -> Outbox:
-        """Where batches are formed."""
-        return Outbox(tiers=self.tiers, catalogue=self.catalogue, now=self.now, most=self.most, checks=self.checks)
-
-    @property
-    def verdicts(self) -> Verdicts:
-        """Where they are read."""
-        return Verdicts(
-            door=self.door,
-            tiers=self.tiers,
-            catalogue=self.catalogue,
-            now=self.now,
-            source=self.source,
-            saving=self.saving,
+    @classmethod
+    def over(  # noqa: PLR0913 - what its two halves share is said once
+        cls,
+        *,
+        door: BatchDoor,
+        tiers: Tiers,
+        catalogue: Catalogue,
+        now: Callable[[], datetime],
+        source: Source,
+        saving: Callable[[UUID], bool],
+        close: Callable[[], None],
+        memory: Remembers | None = None,
+        most: int = 10,
+        checks: float = 0.0,
+    ) -> Batched:
+        """Put together; the arguments are those of its parts."""
+        return cls(
+            door=door,
+            outbox=Outbox(tiers=tiers, catalogue=catalogue, now=now, most=most, checks=checks),
+            verdicts=Verdicts(door=door, tiers=tiers, catalogue=catalogue, now=now, source=source, saving=saving),
+            close=close,
+            memory=memory,
         )
+
+    @property
+    def tiers(self) -> Tiers:
+        """The models that are asked."""
+        return self.verdicts.tiers
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The actions that plans are read against."""
+        return self.verdicts.catalogue
 
     def may_learn(self, batch: Batch) -> bool:
         """Whether its answers are what would be answered now: of the present prompt and models."""
@@ -95,7 +107,7 @@ def batched(
     if over is None:
         return None
 
-    return Batched(
+    return Batched.over(
         door=BatchDoor(batches, budget, over, Prices.of(settings), settings.strong_model),
         tiers=Tiers.of(settings),
         catalogue=catalogue,
