@@ -30,6 +30,7 @@ def headed(app: ASGIApp) -> ASGIApp:
             return
         finally:
             # Telemetry counts by the route, which is named in the scope that it was found for.
-            scope.update({key: asked[key] for key in ("route",) if key in asked})
+            if "route" in asked:
+                scope["route"] = asked["route"]
 
     return serve

@@ -48,7 +48,8 @@ class Recorder:
 
     def write_now(self, batch: Sequence[Settled]) -> frozenset[UUID]:
         """In the caller's own thread, which would only wait: what is written does not change hands."""
-        return self._written(batch)
+        nothing: frozenset[UUID] = frozenset()
+        return self._until_it_answers(lambda: write(self._queue, self._notifier, batch), nothing)
 
     def write_then_claim(self, batch: Sequence[Settled], claim: Claim) -> tuple[frozenset[UUID], list[Task]]:
         """The same, and what is claimed in the same commit."""
@@ -85,17 +86,13 @@ class Recorder:
 
     def _flush(self, taken: list[tuple[Sequence[Settled], Future[frozenset[UUID]]]]) -> None:
         try:
-            applied = self._written([item for items, _ in taken for item in items])
+            applied = self.write_now([item for items, _ in taken for item in items])
         except Exception as exc:  # noqa: BLE001 - whoever waits must learn of it; the thread must live on
             for _, future in taken:
                 future.set_exception(exc)
             return
         for _, future in taken:
             future.set_result(applied)
-
-    def _written(self, batch: Sequence[Settled]) -> frozenset[UUID]:
-        nothing: frozenset[UUID] = frozenset()
-        return self._until_it_answers(lambda: write(self._queue, self._notifier, batch), nothing)
 
     def _until_it_answers(self, work: Callable[[], T], otherwise: T) -> T:
         pause = AGAIN_FIRST
