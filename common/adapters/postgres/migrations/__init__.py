@@ -93,6 +93,5 @@ def _upgrade_under_lock(connection: Connection) -> None:
     command.upgrade(config, "head")
     raw.execute_simple("COMMIT")
     # These stay small, and the planner takes a table it knows nothing of for 1,850 rows. The others grow: of an
-    # empty one
-    # it would believe that it stays empty, and cache plans that read all of it.
+    # empty one it would believe that it stays empty, and cache plans that read all of it.
     raw.execute_simple("ANALYZE workspaces, people, memberships, settings")

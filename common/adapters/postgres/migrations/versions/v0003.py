@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from alembic import op
+from common.adapters.postgres.migrations import script
 
 revision = "0003"
 down_revision = "0002"
@@ -15,6 +12,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Run 0003.sql."""
-    # on the driver itself: it takes many statements at once, and no colon or percent sign is a parameter
-    raw: Any = op.get_bind().connection.dbapi_connection
-    raw.execute_simple((Path(__file__).parents[1] / "0003.sql").read_text(encoding="utf-8"))
+    script.run(revision)
