@@ -10,10 +10,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 from common.analysis.call import Billed, Fault
 from common.core.errors import Unavailable
-from common.core.unanswered import in_a_row
+from common.core.unanswered import Unanswered, in_a_row
 from common.ports import Budget, NotAnswered, Question
 from common.telemetry import code_of, note
 
@@ -36,23 +37,23 @@ class Suspects:
         seen = {q.task.id: n for n, q in enumerate(questions) if q.task.failure and q.task.failure.code in FAILED}
         if not seen or len(questions) == 1:
             return frozenset()
-        try:
-            tries = self._budget.tries(list(seen))
-        except Unavailable as exc:
-            note("suspects_not_known", logging.WARNING, error=code_of(exc))
-            return frozenset()
-        return frozenset(seen[task] for task, of in tries.items() if in_a_row(of).calls >= TOGETHER)
+        return frozenset(seen[task] for task, found in self._unanswered([*seen]).items() if found.calls >= TOGETHER)
 
     def judged(self, question: Question, fault: Fault, said: NotAnswered) -> NotAnswered:
         """What is said of a task whose own call brought a fault: it waits, or it is a person's."""
         if question.purpose != "analysis" or fault.code not in FAILED or fault.billed is Billed.NO:
             return said
-        try:
-            tries = self._budget.tries([question.task.id])
-        except Unavailable as exc:
-            note("suspects_not_known", logging.WARNING, error=code_of(exc))
-            return said
-        if in_a_row(tries.get(question.task.id, ())).alone < ALONE:
+        found = self._unanswered([question.task.id]).get(question.task.id)
+        if found is None or found.alone < ALONE:
             return said
         note(CODE, logging.WARNING, task=str(question.task.id), why=fault.code, status=fault.status)
         return replace(said, failure=said.failure.model_copy(update={"code": CODE}), again_in=None, waiting_for=None)
+
+    def _unanswered(self, tasks: Sequence[UUID]) -> dict[UUID, Unanswered]:
+        """What the ledger says of each; while it does not answer, nobody is suspected."""
+        try:
+            tries = self._budget.tries(tasks)
+        except Unavailable as exc:
+            note("suspects_not_known", logging.WARNING, error=code_of(exc))
+            return {}
+        return {task: in_a_row(of) for task, of in tries.items()}
