@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from common.adapters.postgres.connection import Database, DataError
-from common.adapters.postgres.documents import document, foreign, plan_fields, seconds, uuids
+from common.adapters.postgres.documents import ask_fields, document, foreign, plan_fields, uuids
 from common.adapters.postgres.people import EFFECTIVE, VALID
 from common.ports import KEYS_KEPT, MAY_SUBMIT, Added, AddRefused, NewTask, Submission
 
@@ -89,8 +89,8 @@ WITH asked AS MATERIALIZED (
 SELECT a.n, f.at FROM asked a LEFT JOIN (
     SELECT n, (extract(epoch FROM min(now)) * 1000000)::bigint AS at FROM wanted GROUP BY n) f ON f.n = a.n"""
 
-# what the key's first submission stored; older than KEYS_KEPT it no longer counts and is removed, and the caller adds
-# again
+# What the key's first submission stored. Older than KEYS_KEPT it no longer counts and is removed, and the caller adds
+# again.
 KNOWN: Final = f"""
 WITH found AS (
     SELECT i.* FROM idempotency_keys i JOIN tokens k ON k.workspace = i.workspace AND k.person = i.principal
@@ -186,6 +186,7 @@ def _task(n: int, task: NewTask) -> dict[str, object]:
         "origin": request.origin.value,
         "priority": task.priority,
         **plan_fields(task.plan),
+        **ask_fields(task.ask),
     }
     # a key costs both sides its reading, in each row: what most requests do not say is left out
     if request.text is not None:
@@ -196,9 +197,4 @@ def _task(n: int, task: NewTask) -> dict[str, object]:
         row["kind"] = task.kind
     if task.economy:
         row["economy"] = True
-    if task.ask is not None:
-        row["ask_digest"] = task.ask.digest
-        row["ask_requested_by"] = task.ask.requested_by
-        row["ask_required"] = task.ask.required
-        row["ask_expires_in"] = seconds(task.ask.expires_in)
     return row

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from common.adapters.postgres.budget import ENDED, IN_FULL, WouldPass, reserve_in
+from common.adapters.postgres.budget import CLOSING, ENDED, IN_FULL, WouldPass, reserve_in
 from common.adapters.postgres.connection import Database, DataError, Session
 from common.adapters.postgres.documents import document, uuids
 from common.adapters.postgres.rows import TASKS, joined, tasks_from
@@ -59,8 +59,7 @@ HASTENED: Final = """, hastened AS (
 
 def _closing(state: str, cost: str, which: str) -> str:
     """As every call is closed, and its tasks are due."""
-    whole = ENDED.format(state=state, cost=cost, bill="", which=which)
-    return whole.removesuffix(" SELECT count(*) FROM ended") + HASTENED
+    return CLOSING.format(state=state, cost=cost, bill="", which=which) + HASTENED
 
 
 NOT_MADE: Final = _closing("voided", "0", f"{AS_SEEN} AND NOT (requests ->> 'certain')::boolean")

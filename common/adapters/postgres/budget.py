@@ -57,7 +57,7 @@ WITH made AS (
 ) SELECT id FROM made"""
 
 # Once: `state = 'reserved'` is judged on the locked row. Then the months, in the order of LOCK.
-ENDED: Final = """
+CLOSING: Final = """
 WITH ended AS MATERIALIZED (
     UPDATE calls SET state = '{state}', cost = {cost}{bill} WHERE {which} AND state = 'reserved'
     RETURNING workspace, month, reserved, cost
@@ -71,7 +71,8 @@ WITH ended AS MATERIALIZED (
 ), booked AS (
     UPDATE budgets b SET reserved = b.reserved - h.reserved, spent = b.spent + h.cost FROM held h
     WHERE h.month = b.month AND h.workspace IS NOT DISTINCT FROM b.workspace
-) SELECT count(*) FROM ended"""
+)"""
+ENDED: Final = CLOSING + " SELECT count(*) FROM ended"  # noqa: S608 - composed of constants; values are parameters
 
 SETTLE: Final = ENDED.format(
     state="settled",

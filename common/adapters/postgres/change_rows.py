@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Final
 
-from common.adapters.postgres.documents import detail_text, failure_text, foreign, plan_fields, seconds
+from common.adapters.postgres.documents import ask_fields, detail_text, failure_text, foreign, plan_fields, seconds
 from common.core.lifecycle import Ended, NextStep, Transition
 from common.core.task import State
 
@@ -45,7 +45,7 @@ def row_of(change: Transition | NextStep) -> dict[str, object]:
 
 
 def _more_fields(change: Transition) -> dict[str, object]:
-    more: dict[str, object] = {
+    return {
         "seen": change.event_seq,
         "check_in": seconds(change.check_in),
         "waiting_for": change.waiting_for,
@@ -59,13 +59,8 @@ def _more_fields(change: Transition) -> dict[str, object]:
         "batch": change.batch,
         "economy": change.economy,
         **plan_fields(change.plan),
+        **ask_fields(change.ask),
     }
-    if change.ask is not None:
-        more["ask_digest"] = change.ask.digest
-        more["ask_requested_by"] = change.ask.requested_by
-        more["ask_required"] = change.ask.required
-        more["ask_expires_in"] = seconds(change.ask.expires_in)
-    return more
 
 
 def _ended_fields(ended: Ended | None) -> dict[str, object]:

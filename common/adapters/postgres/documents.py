@@ -18,7 +18,7 @@ from uuid import UUID
 
 import orjson
 
-from common.core.lifecycle import Detail
+from common.core.lifecycle import Ask, Detail
 from common.core.task import Failure, Json, Plan
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -101,6 +101,18 @@ def plan_fields(plan: Plan | None) -> dict[str, object]:
     if plan.cost_cap is not None:
         fields["plan_cost_cap"] = plan.cost_cap
     return fields
+
+
+def ask_fields(ask: Ask | None) -> dict[str, object]:
+    """The columns of what a person is asked, named `ask_…`; empty if nobody is."""
+    if ask is None:
+        return {}
+    return {
+        "ask_digest": ask.digest,
+        "ask_requested_by": ask.requested_by,
+        "ask_required": ask.required,
+        "ask_expires_in": seconds(ask.expires_in),
+    }
 
 
 def uuids(ids: Sequence[UUID]) -> str:
