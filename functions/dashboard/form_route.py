@@ -21,7 +21,7 @@ from . import pages, task_lists
 from .page_route import PageRoute, error_page
 from .rendering import render
 from .session import Flash, Reader, StaleForm, page_lang
-from .unsent import Again, NotDone, Unsent
+from .unsent import Again, NotDone, Unsent, form_of
 
 
 class FormRoute(PageRoute):
@@ -40,7 +40,7 @@ class FormRoute(PageRoute):
             return await run_in_threadpool(shown_again, request, wired, _reader(request), again, exc.status)
         if exc.retry_after:
             request.state.again = Again(await _unsent(request), None)
-        return await run_in_threadpool(error_page, request, wired, exc)
+        return await super().refused(request, wired, exc)
 
     async def not_done(self, request: Request, wired: Container, exc: NotDone) -> Response:
         """See PageRoute."""
@@ -55,7 +55,7 @@ def form_router() -> APIRouter:
 
 async def _unsent(request: Request) -> Unsent:
     try:
-        fields = await request.form(max_files=0, max_fields=50)
+        fields = await form_of(request)
     except HTTPException:  # larger than any form of ours: there is nothing of it to show again
         return Unsent(request.url.path, {})
     return Unsent(request.url.path, {name: value for name, value in fields.items() if isinstance(value, str)})
@@ -66,10 +66,16 @@ def _reader(request: Request) -> Reader:
 
 
 def sign_in_page(
-    request: Request, wired: Container, status: int = 200, *, following: str = "/", wrong: bool = False
+    request: Request,
+    wired: Container,
+    status: int = 200,
+    *,
+    code: str = "",
+    following: str = "/",
+    wrong: bool = False,
 ) -> Response:
-    """A form for the code; `following`: the path to go on to."""
-    return render(request, wired, "sign_in.html", status=status, code="", next=following, wrong=wrong)
+    """A form for the code, or a button if there is one; `following`: the path to go on to."""
+    return render(request, wired, "sign_in.html", status=status, code=code, next=following, wrong=wrong)
 
 
 def shown_again(request: Request, wired: Container, reader: Reader, again: Again, status: int = 200) -> Response:

@@ -24,7 +24,7 @@ from common.web import Wired
 from .live import Serving
 from .page_route import Reading
 from .session import Flash, base_of, check_csrf, page_lang, put_flash
-from .unsent import NotDone
+from .unsent import NotDone, form_of
 
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -55,7 +55,7 @@ class Forward:
 
     async def form(self) -> FormData:
         """The form's fields. Forbidden if it does not carry this session's token."""
-        fields = await self.request.form(max_files=0, max_fields=50)
+        fields = await form_of(self.request)
         check_csrf(self.reader, fields.get("csrf"))
         return fields
 

@@ -1,4 +1,4 @@
-"""The one class of all page routes: host and origin first; an error becomes a page, a missing session a sign-in."""
+"""What all page routes share: host and origin first; an error becomes a page, a missing session a sign-in."""
 
 from __future__ import annotations
 

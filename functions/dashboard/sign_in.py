@@ -15,7 +15,6 @@ from common.web import Wired
 from .codes import SignInLimits, redeem
 from .form_route import shown_again, sign_in_page
 from .page_route import Reading, new_router
-from .rendering import render
 from .session import Flash, Reader, base_of, check_csrf, clear_session, csrf_of, page_lang, set_session
 from .unsent import Again, Unsent
 
@@ -43,7 +42,7 @@ def sign_in_with(
 @router.get("/in/{code}")
 def show_code(request: Request, wired: Wired, code: str) -> Response:
     """A button; nothing is redeemed yet."""
-    return render(request, wired, "sign_in.html", code=code[:64], next="", wrong=False)
+    return sign_in_page(request, wired, code=code[:64])
 
 
 @router.post("/in/{code}")

@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
 from .session import Flash
 
 # What the page puts into a form, as opposed to what a person does.
 OURS: Final = frozenset({"csrf", "version", "digest", "step", "outcome", "code", "next", "unsent"})
 IN_THE_BOX: Final = frozenset({"/tasks", "/preview"})
 LENGTH_MAX: Final = 200_000  # a text may have 20,000 letters, each escaped as six
+FIELDS_MAX: Final = 50  # the largest form of ours has far fewer
+
+
+async def form_of(request: Request) -> FormData:
+    """A form's fields, read once and kept with the request. HTTPException: it is larger than any form of ours."""
+    return await request.form(max_files=0, max_fields=FIELDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
