@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Final
 
 import jmespath
 
@@ -62,7 +62,7 @@ def _burn(what: tuple[list[int], int, float]) -> float:
     return done / (time.monotonic() - began)
 
 
-def plan(numbers: list[int], filters: int) -> Mapping[str, Any]:
+def plan(numbers: list[int], filters: int) -> Mapping[str, object]:
     """Two `value` steps; the second costs what its reference costs."""
     reference = "steps.list" + FILTER * filters + "|length(@)"
     return {

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -16,7 +16,7 @@ from bench.front_door import connect, request, send_all
 from bench.processes import cpu_by_part, pss_by_part, spent_since
 from bench.stack import Stack
 
-Plan = Mapping[str, Any]
+Plan = Mapping[str, object]
 
 # A typed plan of one step, its result stored.
 VALUE: Final[Plan] = {"steps": [{"id": "a", "action": "value", "args": {"value": {"order": 4711, "ok": True}}}]}

@@ -13,7 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self, TypedDict
 from urllib.parse import parse_qs, urlsplit
 
 import pg8000.native
@@ -21,6 +21,21 @@ import pg8000.native
 ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS_TO_START: Final = 180.0
 SECONDS_TO_STOP: Final = 60.0
+
+
+class Running(TypedDict):
+    """A part, as `run/server.json` tells of it."""
+
+    pid: int
+
+
+class ServerFile(TypedDict):
+    """What of `run/server.json` is read here (written by infra/local/server_file.py)."""
+
+    pid: int
+    database_url: str
+    redis_url: str
+    parts: dict[str, Running]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +118,15 @@ class Stack:
     def parts(self) -> dict[str, int]:
         """The process id of each part, and of the supervisor (`up`)."""
         server = self._server()
-        return {"up": int(server["pid"]), **{name: int(part["pid"]) for name, part in server["parts"].items()}}
+        return {"up": server["pid"], **{name: part["pid"] for name, part in server["parts"].items()}}
 
     @property
     def servers(self) -> Servers:
         """Where PostgreSQL and Valkey listen."""
         server = self._server()
-        parts = urlsplit(str(server["database_url"]))
+        parts = urlsplit(server["database_url"])
         [unix_socket] = parse_qs(parts.query)["unix_sock"]
-        return Servers(str(Path(unix_socket).parent), parts.username or "", urlsplit(str(server["redis_url"])).path)
+        return Servers(str(Path(unix_socket).parent), parts.username or "", urlsplit(server["redis_url"]).path)
 
     def owner(self, database: str = "aiw") -> pg8000.native.Connection:
         """A connection as the database's owner."""
@@ -119,8 +134,8 @@ class Stack:
         unix_socket = f"{servers.postgres_folder}/.s.PGSQL.5432"
         return pg8000.native.Connection(servers.user, unix_sock=unix_socket, database=database)
 
-    def _server(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self._data / "run" / "server.json").read_text())
+    def _server(self) -> ServerFile:
+        found: ServerFile = json.loads((self._data / "run" / "server.json").read_text())
         return found
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import orjson
@@ -74,7 +74,7 @@ class Measured:
         """Dollars."""
         return self.nanodollars / 10**9
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """As JSON."""
         return {**asdict(self), "usd": self.usd}
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from tests.metered.knowledge import Known
 
 Lang = Literal["ko", "en"]
-Steps = tuple[tuple[str, str, Mapping[str, Any]], ...]
+Steps = tuple[tuple[str, str, Mapping[str, object]], ...]
 
 SHOPS: Final = (
     "harbour",
@@ -70,15 +70,15 @@ class Drawn:
 Scenario = Callable[[Drawn], tuple[str, Known]]
 
 
-def _get(name: str, url: str) -> tuple[str, str, Mapping[str, Any]]:
+def _get(name: str, url: str) -> tuple[str, str, Mapping[str, object]]:
     return (name, "http.request", {"url": url})
 
 
-def _show(name: str, reference: str) -> tuple[str, str, Mapping[str, Any]]:
+def _show(name: str, reference: str) -> tuple[str, str, Mapping[str, object]]:
     return (name, "value", {"value": {"$ref": reference}})
 
 
-def _write(name: str, ask: str, *references: str) -> tuple[str, str, Mapping[str, Any]]:
+def _write(name: str, ask: str, *references: str) -> tuple[str, str, Mapping[str, object]]:
     return (name, "claude.generate", {"prompt": [ask, *({"$ref": reference} for reference in references)]})
 
 
