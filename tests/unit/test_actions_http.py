@@ -1,20 +1,14 @@
-"""`http.request`: floors, effects, refusals and outcomes, clause by clause."""
+"""http.request: floors, effects, refusals, and every fault of an argument pointed at."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from hypothesis import given, strategies as st
 
-from common.actions.contract import Done, NotDone, Unknown
-from common.actions.exchange import KEPT_HEADERS, read_json, result
-from common.core.errors import FieldError, Invalid
-from common.core.json_limits import walk
+from common.actions.contract import NotDone
+from common.core.errors import Invalid
 from common.core.policy import Host
 from common.core.task import Effect, Json, Origin, Risk, Step
-from common.ports import HttpFailure, HttpResponse
-from tests.unit.actions_stand_in import CATALOGUE, POLICY, StandIn, answered, asked, faults, get, post, read, step
+from tests.unit.actions_stand_in import CATALOGUE, POLICY, StandIn, asked, faults, get, post, read, step
 
 FROM_RESULT: Json = {"q": {"$ref": "steps.page.json.q"}}
 
@@ -32,9 +26,6 @@ def refused(target: Step) -> list[str]:
     except Invalid as exc:
         return [error.pointer for error in exc.errors]
     return []
-
-
-# --- floors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -92,9 +83,6 @@ def test_text_that_came_from_results_names_no_host() -> None:
     assert (risk, rules) == (Risk.MEDIUM, {"http_host_unlisted", "origin_derived"})
 
 
-# --- effects ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("method", "host", "effect"),
     [
@@ -119,9 +107,6 @@ def test_the_key_is_sent_only_where_the_host_honours_it() -> None:
     reading = StandIn()
     CATALOGUE.run(get("https://pay.example.com/refunds"), reading)
     assert reading.sent[0].headers == {}
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,200 +209,6 @@ def test_one_body_at_most_and_none_for_reading() -> None:
     assert faults(get("https://api.example.com/", json=None))
     assert faults(post("https://api.example.com/", json=1, body="x"))
     assert not faults(post("https://api.example.com/", json=None))
-
-
-# --- what is sent -----------------------------------------------------------------------------------------------------
-
-
-def test_what_is_sent_is_what_was_shown() -> None:
-    """The canonical address, the query as pairs, compact JSON and the time that is left go out."""
-    ctx = StandIn(left=3.0)
-    CATALOGUE.run(post("HTTPS://PAY.example.com/a?x=1", query={"q": ["가", 2, True]}, json={"금액": 39_000}), ctx)
-    [sent] = ctx.sent
-    assert (sent.method, sent.url) == ("POST", "https://pay.example.com/a?x=1&q=%EA%B0%80&q=2&q=true")
-    assert sent.body == '{"금액":39000}'.encode()
-    assert sent.headers == {"Content-Type": "application/json", "Idempotency-Key": "key-1"}
-    assert sent.timeout == 3.0
-    assert not sent.from_settings
-
-
-def test_a_text_body_is_sent_as_text_and_a_given_content_type_stays() -> None:
-    """A plan may say what its body is; nothing is added beside it."""
-    ctx = StandIn()
-    CATALOGUE.run(post("https://api.example.com/", body="a=b"), ctx)
-    CATALOGUE.run(
-        post("https://api.example.com/", body="a=b", headers={"content-type": "application/x-www-form-urlencoded"}), ctx
-    )
-    assert [sent.headers for sent in ctx.sent] == [
-        {"Content-Type": "text/plain; charset=utf-8"},
-        {"content-type": "application/x-www-form-urlencoded"},
-    ]
-
-
-# --- outcomes ---------------------------------------------------------------------------------------------------------
-
-READ = get("https://api.example.com/")
-WRITE = post("https://api.example.com/")
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 503])
-def test_a_far_side_that_says_later_did_nothing(status: int) -> None:
-    """408, 425, 429 and 503 are not done and transient, also of what may not be repeated."""
-    for target in (READ, WRITE):
-        outcome = CATALOGUE.run(target, StandIn(answered(status, b"busy", "text/plain")))
-        assert outcome == NotDone("http_status", transient=True, status=status, detail="busy")
-
-
-@pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 451, 501, 505])
-def test_a_refusal_is_permanent(status: int) -> None:
-    """Other 4xx, and a server that does not know the method, did nothing and will not tomorrow."""
-    for target in (READ, WRITE):
-        outcome = CATALOGUE.run(target, StandIn(answered(status)))
-        assert isinstance(outcome, NotDone)
-        assert not outcome.transient
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        answered(500),
-        answered(502),
-        answered(504),
-        answered(520),
-        HttpFailure("timeout", sent=True),
-        HttpFailure("reset", sent=True),
-    ],
-)
-def test_doubt_is_unknown_wherever_something_may_have_changed(answer: HttpResponse | HttpFailure) -> None:
-    """I6: a 5xx, a timeout or a reset after the first byte: of what only reads nothing is in doubt, of all else it is.
-
-    Also where the far side lets it be repeated: that is a setting, and may be another by the next attempt.
-    """
-    assert isinstance(CATALOGUE.run(WRITE, StandIn(answer)), Unknown)
-    repeated = CATALOGUE.run(READ, StandIn(answer))
-    assert isinstance(repeated, NotDone)
-    assert repeated.transient
-    assert isinstance(CATALOGUE.run(post("https://pay.example.com/"), StandIn(answer)), Unknown)
-
-
-@pytest.mark.parametrize("code", ["connect_failed", "dns_failed", "tls_failed", "timeout", "reset"])
-def test_nothing_was_done_where_nothing_was_sent(code: str) -> None:
-    """A failure before the first byte is not done and transient, whatever the effect."""
-    for target in (READ, WRITE):
-        outcome = CATALOGUE.run(target, StandIn(HttpFailure(code, sent=False)))
-        assert isinstance(outcome, NotDone)
-        assert (outcome.code, outcome.transient) == (code, True)
-
-
-def test_a_refused_address_is_permanent() -> None:
-    """A name that resolves to a private address will not be public in a minute."""
-    assert CATALOGUE.run(WRITE, StandIn(HttpFailure("refused_address", sent=False))) == NotDone(
-        "refused_address", transient=False, detail="refused_address"
-    )
-
-
-def test_too_large_an_answer_is_done_without_output() -> None:
-    """The far side answered, so it acted: never "not done"."""
-    assert CATALOGUE.run(WRITE, StandIn(HttpFailure("too_large", sent=True))) == Done(too_large=True)
-
-
-def test_an_unexpected_success_is_doubt() -> None:
-    """A 3xx, or a 2xx that the plan does not expect: the far side acted otherwise than supposed."""
-    for target, kind in ((WRITE, Unknown), (READ, NotDone)):
-        for answer in (answered(302), answered(201)):
-            expecting = target.model_copy(update={"args": {**target.args, "expect": [200]}})
-            outcome = CATALOGUE.run(expecting, StandIn(answer))
-            assert isinstance(outcome, kind)
-            assert outcome.code == "unexpected_status"
-
-
-def test_an_expected_refusal_is_done() -> None:
-    """A plan that expects a 404 has what it wants."""
-    outcome = CATALOGUE.run(get("https://api.example.com/", expect=[404]), StandIn(answered(404, b'{"a":1}')))
-    assert isinstance(outcome, Done)
-    assert outcome.output == {"status": 404, "headers": {"content-type": "application/json"}, "json": {"a": 1}}
-
-
-def test_what_an_action_raises_is_unknown_by_type_alone() -> None:
-    """I6, I11: the unforeseen is unknown, and its message, which may hold a secret, is not kept."""
-    assert CATALOGUE.run(WRITE, StandIn(RuntimeError("Bearer s3cret"))) == Unknown("unforeseen", detail="RuntimeError")
-
-
-# --- results ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "key"),
-    [
-        (b'{"a": [1, "x"]}', "application/json", "json"),
-        (b'{"a": 1}', "application/problem+json; charset=utf-8", "json"),
-        (b'{"a": NaN}', "application/json", "text"), (b'{"a": 1e999}', "application/json", "text"),
-        (b'"\\u0000"', "application/json", "text"),
-        (b'"\\ud800"', "application/json", "text"), (b'{"\\u0000": 1}', "application/json", "text"),
-        (b"[" * 100_000, "application/json", "text"),
-        (b"[" * 65 + b"]" * 65, "application/json", "text"), (b"not json", "application/json", "text"),
-        (b"", "application/json", "text"),
-        (b"\xff\xfe", "application/json", "base64"), ("가격".encode(), "text/plain", "text"),
-        ("가격".encode("cp949"), "text/html; charset=euc-kr", "text"),
-        ("가격".encode("cp949"), "text/html", "base64"), (b"a\x00b", "text/plain", "base64"),
-        (b"\x89PNG", "image/png", "base64"),
-        (b"abc", "text/plain; charset=unicode_escape", "base64"), (b"abc", "application/octet-stream", "base64"),
-        (b"abc", "", "text"),
-    ],
-)  # fmt: skip
-def test_a_body_becomes_what_it_plainly_is(body: bytes, content_type: str, key: str) -> None:
-    """JSON, text or base64; what JSON or PostgreSQL could not hold never reaches them as such."""
-    value = result(answered(200, body, content_type))
-    assert isinstance(value, dict)
-    assert key in value
-    assert value.get("text") != "" or body == b""
-
-
-def test_only_a_few_headers_are_kept_and_none_can_break_storage() -> None:
-    """Cookies and the like stay out of results; a NUL in a header does not reach the database."""
-    response = HttpResponse(
-        status=200, headers={"Set-Cookie": "s", "ETag": 'a\x00"', "Location": "x" * 5000}, body=b"", url=""
-    )
-    value = result(response)
-    assert isinstance(value, dict)
-    headers = value["headers"]
-    assert isinstance(headers, dict)
-    assert set(headers) <= set(KEPT_HEADERS)
-    assert headers["etag"] == 'a\ufffd"'
-    assert len(str(headers["location"])) == 1000
-
-
-@given(
-    st.binary(max_size=60),
-    st.sampled_from(["application/json", "text/plain", "text/html; charset=cp949", "", "image/png"]),
-)
-def test_any_body_can_be_stored(body: bytes, content_type: str) -> None:
-    """Whatever a far side sends, the result is JSON without a NUL, a lone surrogate or an endless number."""
-    value = result(answered(200, body, content_type))
-    json.dumps(value, allow_nan=False).encode()
-    problems = [error for error in _problems(value) if "2**53" not in error]
-    assert problems == []
-
-
-def _problems(value: Json) -> list[str]:
-    errors: list[FieldError] = []
-    list(walk(value, "", errors))
-    return [error.detail for error in errors]
-
-
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        max_leaves=8,
-    )
-)
-def test_json_that_is_read_is_what_was_written(value: Json) -> None:
-    """Reading changes nothing, and refuses by an exception only."""
-    try:
-        assert read_json(json.dumps(value)) == value
-    except ValueError:
-        assert "\\u" in json.dumps(value)
 
 
 def test_a_stored_plan_is_kept_as_it_was_given() -> None:
