@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.test_rules import TAKEN, kind_of, steps_of
+from tests.unit.wordings import TAKEN, kind_of, steps_of
 
 URL = "https://a.example/x"
 LEFT_TO_A_PERSON = [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from common.core.policy import Policy
-from tests.unit.test_rules import NOW, SEOUL, steps_of
+from tests.unit.wordings import NOW, SEOUL, steps_of
 
 
 def until(text: str, policy: Policy = SEOUL, now: datetime = NOW) -> str | None:
