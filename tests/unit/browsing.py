@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import pytest
 from starlette.concurrency import run_in_threadpool
 from starlette.testclient import TestClient
 
@@ -59,6 +60,13 @@ def browsed(secrets: Path) -> Iterator[Desk]:
     (secrets / "signing.key").write_bytes(b"k" * 32)
     with desk(secrets_dir=str(secrets)) as it:
         app.state.function.way = Inside(it)
+        yield it
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Iterator[Desk]:
+    """The five functions over memory, with a signing key."""
+    with browsed(tmp_path) as it:
         yield it
 
 
