@@ -8,36 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.client import Options
 from cli.demo_stack import DemoStack
 from cli.demo_target import CountingTarget
+from tests.unit.terminal import Ran, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUE = json.dumps({"steps": [{"id": "v", "action": "value", "args": {"value": {"n": 7}}}]})
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - any JSON
-        """Standard output, which has to be one JSON value."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture(scope="module")

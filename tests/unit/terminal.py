@@ -7,7 +7,6 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, TextIOWrapper
@@ -128,8 +127,8 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-@contextmanager
-def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A stand-in that runs, and an environment that names it."""
     found = Server()
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(found))
@@ -162,7 +161,8 @@ class Ran:
 Run = Callable[..., Ran]
 
 
-def runner(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line; `stdin` is what is typed."""
 
     def run_it(*words: str, stdin: str = "") -> Ran:

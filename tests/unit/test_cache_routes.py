@@ -11,8 +11,7 @@ import pytest
 from common.core.task import Json
 from common.ports import Learned, Use
 from tests.unit.desk import Desk, desk as make_desk
-from tests.unit.terminal import Run, Server
-from tests.unit.test_cli import run, server
+from tests.unit.terminal import Run, Server, run, server
 
 __all__ = ["run", "server"]  # fixtures
 

@@ -5,25 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.terminal import DIGEST, ID, SINCE, Run, Server, runner, serving, task
+from tests.unit.terminal import DIGEST, ID, SINCE, Run, Server, run, server, task
 
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A stand-in that runs, and an environment that names it."""
-    with serving(monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line; `stdin` is what is typed."""
-    return runner(capsys, monkeypatch)
+__all__ = ["run", "server"]  # fixtures
 
 
 def test_submit_sends_only_what_was_given(server: Server, run: Run) -> None:

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from cli.screen import columns
-from tests.unit.terminal import APPROVAL, DIGEST, ID, SINCE, Run, Server, runner, serving, task
+from tests.unit.terminal import APPROVAL, DIGEST, ID, SINCE, Run, Server, run, server, task
 
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A stand-in that runs, and an environment that names it."""
-    with serving(monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line; `stdin` is what is typed."""
-    return runner(capsys, monkeypatch)
+__all__ = ["run", "server"]  # fixtures
 
 
 def test_ls_fits_eighty_columns_in_both_languages(server: Server, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
