@@ -13,12 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.testclient import TestClient
 
 from common.auth import code_hash
+from common.core.task import Json
 from common.routes import FUNCTIONS, FunctionName
 from functions.dashboard.handler import app
 from tests.unit.desk import Desk, desk
 
-VALUE = {"plan": {"steps": [{"id": "v", "action": "value", "args": {"value": {"secret_looking": 39000}}}]}}
-REFUND = {
+REFUND: dict[str, Json] = {
     "plan": {
         "steps": [
             {
@@ -30,6 +30,14 @@ REFUND = {
     }
 }
 HERE = {"Origin": "http://testserver"}
+
+
+def valued(value: Json) -> dict[str, Json]:
+    """A task that is typed: its one step is this value, and so is its result."""
+    return {"plan": {"steps": [{"id": "v", "action": "value", "args": {"value": value}}]}}
+
+
+VALUE = valued({"secret_looking": 39000})
 
 
 class Inside(httpx2.AsyncBaseTransport):

@@ -16,21 +16,11 @@ from common.ports import HttpResponse
 from common.routes import ROUTES
 from functions.dashboard.openapi import document
 from functions.dashboard.tasks import cursor_after, read_cursor, rendered
+from tests.unit.browsing import REFUND as UNTAGGED, valued
 from tests.unit.desk import Desk, desk
 
-VALUE = {"plan": {"steps": [{"id": "v", "action": "value", "args": {"value": {"price": 39000}}}]}}
-REFUND = {
-    "plan": {
-        "steps": [
-            {
-                "id": "refund",
-                "action": "http.request",
-                "args": {"method": "POST", "url": "https://pay.example.com/refunds", "json": {"amount": 39000}},
-            }
-        ]
-    },
-    "tags": ["refund"],
-}
+VALUE = valued({"price": 39000})
+REFUND = UNTAGGED | {"tags": ["refund"]}
 
 
 @pytest.fixture
