@@ -15,6 +15,7 @@ from common.adapters.postgres.migrations import migrate
 from common.core.lifecycle import move
 from common.core.task import State, Task
 from tests.contract.ground import Ground, done, gave_up, not_done, retry, secret, unknown
+from tests.integration.refusals import not_permitted
 from tests.postgres import Place, Server
 
 EVENT = (
@@ -144,9 +145,7 @@ def test_what_was_asked_and_lent_is_written_once(
     shared_ground: Ground, postgres_module: Place, role: str, sql: str
 ) -> None:
     """I4: whose a task is, where it came from and what was asked are no function's to change."""
-    database: Database = getattr(postgres_module, role)
-    with pytest.raises(DatabaseError, match="42501"):
-        database.run(sql)
+    not_permitted(postgres_module, role, sql)
 
 
 @pytest.mark.parametrize(
