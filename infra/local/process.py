@@ -141,8 +141,8 @@ def _settle(parent: int, start: Start) -> None:
 def _take_turns() -> None:
     """A process that wakes up waits until one that runs has paused or had its slice: `SCHED_BATCH` of sched(7).
 
-    A task goes through five processes, and each that woke up interrupted another one: with two cores and 32 clients that
-    took a fifth of the CPU time (docs/performance.md). Everything that is forked later inherits it.
+    A task goes through five processes, and each that woke up interrupted another one: with two cores and 32 clients
+    that took a fifth of the CPU time (docs/performance.md). Everything that is forked later inherits it.
     """
     if sys.platform == "linux":
         # A sandbox may forbid it, and then everything runs as it did.
