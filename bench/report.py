@@ -43,6 +43,7 @@ UNITS: Final[Mapping[str, tuple[str, str]]] = {
     "speed": ("speed of this machine meanwhile", "{:.2f}"),
     "by_100_at_speed_1": ("  arrays of 100, by the machine's speed", "{:,.0f}"),
     "singly_at_speed_1": ("  one a POST, by the machine's speed", "{:,.0f}"),
+    "clearing_up": ("vacuum after the load, s of CPU", "{:.1f}"),
     "idle_cpu": ("idle, % of a core", "{:.2f}"),
     "pss": ("memory (PSS), MB", "{:.0f}"),
     "burn_of_allowed": ("1 ms of CPU a task: share of what two cores allow", "{:.2f}"),

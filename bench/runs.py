@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from bench.peers.running import PEERS, Peer, Running
 from bench.report import MEGABYTE, Figure, Report
 from bench.stack import Stack
 
-SETTLE_SECONDS: Final = 5.0  # the last wakes, and what a vacuum does after a load
 BURNT: Final = 4000  # a claim takes a hundred: with fewer tasks the last ones are one process's alone
 WARM_UP: Final = 1000  # tasks: statements are prepared, pools are open, caches are filled
 
@@ -109,7 +107,8 @@ def run(length: Length) -> Report:
 
 def rest(stack: Stack, length: Length, rounds: Rounds) -> dict[str, tuple[float, float]]:
     """What it takes with nothing to do, after it had much: % of a core and MB, by part."""
-    time.sleep(SETTLE_SECONDS)
+    say("until PostgreSQL has put away what the load left")
+    rounds.add("clearing_up", product.clearing_up(stack))
     still = product.idle(stack, length.idle_seconds)
     rounds.add("idle_cpu", sum(still.cpu.values()))
     rounds.add("pss", sum(still.pss.values()) / MEGABYTE)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.machine import REFERENCE_SECONDS, speed_of, work
+from bench.machine import REFERENCE_SECONDS, scattered, speed_of, work
 from bench.report import Figure, Report, floors_as_ratios
 from bench.runs import Rounds, ratios
 
@@ -44,7 +44,17 @@ def test_the_speed_is_the_median_of_all_tries_on_all_cores() -> None:
     assert speed_of([even, even]) == 1.0
     assert speed_of([[REFERENCE_SECONDS, 9.0, REFERENCE_SECONDS], even]) == 1.0
     assert speed_of([[2 * REFERENCE_SECONDS] * 3, [2 * REFERENCE_SECONDS] * 3]) == 0.5
-    assert work() > 0
+
+
+def test_the_walk_through_memory_comes_by_every_place() -> None:
+    """A short circle would stay in the caches, and the speed would say nothing of what neighbours take."""
+    walk = scattered(100)
+    at, seen = 0, set()
+    for _ in range(100):
+        at = walk[at]
+        seen.add(at)
+    assert seen == set(range(100))
+    assert work(walk) > 0
 
 
 def test_rates_are_also_told_at_the_reference_speed() -> None:
