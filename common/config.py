@@ -30,6 +30,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("")  # postgresql+pg8000://…
     database_role: str | None = None  # SET ROLE after connecting: aiw_app, or aiw_approve for `approve`
+    database_seconds: float = Field(default=20, ge=2, le=60)  # without an answer; then its connection counts as broken
     redis_url: str = ""  # redis://… or unix://…; empty: no wakes, each function looks by itself
     function: Literal["", "analyze", "execute", "approve", "schedule", "dashboard"] = ""
     function_url: str = "http://gateway:8080/function/{name}"
