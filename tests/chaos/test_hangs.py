@@ -80,17 +80,21 @@ def hung(storm: Storm) -> Hung:
         began = time.monotonic()
         storm.target.release()
         first = ask_all(storm)
-        later = ask_all(storm)
+        later = ask_all(storm)  # the first ones have met the limit
         time.sleep(max(0.0, began + LIMIT + LONGER - time.monotonic()))
     return Hung(first, later, held, before, processes)
 
 
 @pytest.mark.parametrize("what", ["page", "list", "submit", "approve"])
-def test_who_asks_is_told_within_the_limit_and_then_at_once(hung: Hung, what: str) -> None:
-    """The first ones wait for the limit, later ones for one short try at most."""
+def test_who_asks_is_told_within_the_limit(hung: Hung, what: str) -> None:
+    """Also who asks again; several requests with one token wait for one look at it."""
     assert hung.first[what].said.status == hung.later[what].said.status == 503
-    assert hung.first[what].seconds < LIMIT + BUSY
-    assert hung.later[what].seconds < TRY + BUSY
+    assert max(hung.first[what].seconds, hung.later[what].seconds) < LIMIT + BUSY
+
+
+def test_who_asks_once_it_is_known_is_told_at_once(hung: Hung) -> None:
+    """Or after one short try."""
+    assert hung.later["page"].seconds < TRY + BUSY
 
 
 def test_a_person_reads_it_in_their_language(hung: Hung) -> None:
