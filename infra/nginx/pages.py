@@ -24,7 +24,7 @@ VERBS: Final[tuple[Verb, ...]] = ("get", "post")
 
 HERE: Final = Path(__file__).parent
 STYLE: Final = (HERE / "page.css").read_text("utf-8")
-SECONDS: Final = 5  # until a page that may be there by then is asked for again
+SECONDS: Final = 5  # until a page that may be there by then is asked for again; the header `Refresh` asks for it
 # As on the dashboard's own pages, but that the style stands inside: it is named by its hash, and nothing else may load.
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'sha256-"

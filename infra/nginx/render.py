@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from common.routes import FUNCTIONS, ROUTES, Route
-from infra.nginx.pages import HEADERS as PAGE_HEADERS, OWN
+from infra.nginx.pages import HEADERS as PAGE_HEADERS, OWN, SECONDS
 
 # Headers that RFC 9110 asks of an answer.
 HEADERS: Final = {405: ("Allow", "GET, HEAD, POST, PUT, DELETE"), 503: ("Retry-After", "1")}
@@ -133,7 +133,7 @@ _READER: Final = r"""
 def _server(port: int) -> str:
     """Where requests come in: by their path, by a function's name, and what nginx answers itself."""
     by_name = "\n".join(_by_name(name) for name in FUNCTIONS)
-    given = PAGE_HEADERS | {name: _variable(name) for name, _ in HEADERS.values()}
+    given = PAGE_HEADERS | {name: _variable(name) for name in ("Refresh", *(name for name, _ in HEADERS.values()))}
     headers = "\n".join(f"            add_header {name} {_quoted(value)} always;" for name, value in given.items())
     problems = "\n".join(_problem(found, *answer) for found, answer in PROBLEMS.items())
     return f"""\
@@ -155,10 +155,15 @@ def _server(port: int) -> str:
 
 
 def _headers() -> str:
-    """The same for pages, as variables: nginx sends no header that is empty."""
-    return "\n".join(
-        f'    map $status {_variable(name)} {{ default ""; {status} {_quoted(value)}; }}'
-        for status, (name, value) in HEADERS.items()
+    """The same for pages, as variables: nginx sends no header that is empty. A form is never sent again by itself."""
+    passing = "|".join(sorted({str(PROBLEMS[found][0]) for found, own in OWN.items() if own.passes}))
+    again = f'    map "$aiw_verb $status" $aiw_refresh {{ default ""; "~^get ({passing})$" {SECONDS}; }}'
+    return (
+        "\n".join(
+            f'    map $status {_variable(name)} {{ default ""; {status} {_quoted(value)}; }}'
+            for status, (name, value) in HEADERS.items()
+        )
+        + f"\n{again}"
     )
 
 
