@@ -88,7 +88,7 @@ def front_door(base: str = "") -> Iterator[Door]:
     with tempfile.TemporaryDirectory(prefix="aiw-door-") as home:
         folder = open_folder(Path(home))
         port = nginx.free_port(0)
-        sockets = {name: [folder.run / f"{name}.sock"] for name in FUNCTIONS}
+        sockets: dict[str, list[Path]] = {name: [folder.run / f"{name}.sock"] for name in FUNCTIONS}
         pid = nginx.start(folder, port, sockets, base)
         try:
             _wait_for(port)
