@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     ledger_days: int = Field(default=400, ge=62, le=36500)  # calls are kept since their month ended; totals for ever
 
     # limits; reasons as above
+    database_seconds: int = Field(default=20, ge=2, le=40)  # without an answer; then the connection counts as broken
     lease_seconds: int = Field(default=60, ge=10, le=900)  # a dead worker's task waits this long
     claim_tasks: int = Field(default=200, ge=1, le=1000)
     effect_threads: int = Field(default=32, ge=1, le=256)

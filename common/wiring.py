@@ -100,7 +100,9 @@ def bootstrap(settings: Settings) -> Container:
     if settings.function in ASK_MODELS:
         check_models(settings)
     clock = SystemClock()
-    database = Database(settings.database_url.get_secret_value(), settings.database_role)
+    database = Database(
+        settings.database_url.get_secret_value(), settings.database_role, limit=settings.database_seconds
+    )
     people = PostgresPeople(database)
     budget = PostgresBudget(database)
     own = own_parts(

@@ -13,7 +13,8 @@ from infra.local.errors import UpError
 from infra.local.folder import DataFolder, write_private
 from infra.local.postgres import CLEAN_ENVIRONMENT
 from infra.local.process import Start, run_program
-from infra.nginx.render import FrontDoor, render
+from infra.nginx.pages import write_pages
+from infra.nginx.render import PAGES, FrontDoor, render
 
 
 def free_port(wanted: int) -> int:
@@ -43,11 +44,15 @@ def _try_port(port: int) -> int:
         return taken
 
 
-def start(folder: DataFolder, port: int, sockets: Mapping[str, Sequence[Path]]) -> int:
-    """Write the configuration and start nginx; returns its process id."""
+def start(folder: DataFolder, port: int, sockets: Mapping[str, Sequence[Path]], base: str) -> int:
+    """Write the configuration and the pages and start nginx; returns its process id.
+
+    `base`: the path under which people reach the pages, without a trailing slash.
+    """
     configuration = folder.run / "nginx.conf"
     door = FrontDoor(port=port, sockets=sockets, run=folder.run, as_root=os.geteuid() == 0)
     write_private(configuration, render(door))
+    write_pages(folder.run / PAGES, base)
     return run_program(
         [binaries.nginx(), "-p", folder.run, "-e", "stderr", "-c", configuration],
         Start(log=folder.log / "nginx.log", cwd=folder.run, environment=CLEAN_ENVIRONMENT),

@@ -75,7 +75,13 @@ def _make_database(cluster: Cluster) -> None:
 
     parent = os.getppid()
     url = cluster.url_of("postgres")
-    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    # A server that hangs is no reason to wait for ever: a time without an answer is a try that failed.
+    engine = sqlalchemy.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        poolclass=sqlalchemy.NullPool,
+        connect_args={"timeout": SECONDS_TO_START},
+    )
     until = time.monotonic() + SECONDS_TO_START
     while True:
         try:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from common import analysis
 from common.routes import FUNCTIONS
@@ -72,6 +73,11 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def public_url(self) -> str:
+        """Where people reach it."""
+        return os.environ.get("AIW_PUBLIC_URL") or self.url
+
+    @property
     def function_url(self) -> str:
         """Where each function is, by `{name}`."""
         return f"{self.url}/function/{{name}}"
@@ -93,7 +99,7 @@ class Stack:
             "AIW_DATABASE_ROLE": ROLE.get(function, "aiw_app"),
             "AIW_REDIS_URL": self.redis_url,
             "AIW_FUNCTION_URL": self.function_url,
-            "AIW_PUBLIC_URL": os.environ.get("AIW_PUBLIC_URL") or self.url,
+            "AIW_PUBLIC_URL": self.public_url,
             "AIW_DATA": str(self.folder.root),
             "AIW_SECRETS_DIR": str(self.folder.secrets),
         }
@@ -163,9 +169,10 @@ class Stack:
     def doors(self) -> list[Part]:
         """Connector and nginx."""
         connector = sys.modules["common.connector"]
+        base = urlsplit(self.public_url).path.rstrip("/")
         return [
             Part(CONNECTOR, Stage.DOORS, launch=self._forked(CONNECTOR, connector.main)),
-            Part("nginx", Stage.DOORS, launch=lambda: nginx.start(self.folder, self.port, self.sockets)),
+            Part("nginx", Stage.DOORS, launch=lambda: nginx.start(self.folder, self.port, self.sockets, base)),
         ]
 
     def _forked(self, name: str, body: Callable[[], object]) -> Callable[[], int]:

@@ -1,6 +1,7 @@
 """nginx's configuration, made from `common.routes.ROUTES`: a route is typed once, and the front door cannot disagree.
 
 One map answers "which function?" by method and path. An exact path is found by hash; one with `{id}` is an expression.
+What nginx has to answer itself is problem+json, or for a browser a page (`infra.nginx.pages`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from common.routes import FUNCTIONS, ROUTES, Route
+from infra.nginx.pages import HEADERS as PAGE_HEADERS, OWN, SECONDS
 
 # Headers that RFC 9110 asks of an answer.
-HEADERS: Final = {405: 'Allow "GET, HEAD, POST, PUT, DELETE"', 503: "Retry-After 1"}
+HEADERS: Final = {405: ("Allow", "GET, HEAD, POST, PUT, DELETE"), 503: ("Retry-After", "1")}
 # The longest `?wait=` is 60 s; streams send something at least as often.
 READ_SECONDS: Final = 75
 # Functions refuse a body over 10 MB themselves, with a pointer; this only ends what is far beyond.
 MOST_BODY: Final = "20m"
+# Where the pages of `infra.nginx.pages` lie, seen from the folder that nginx runs in.
+PAGES: Final = "pages"
 # nginx's own answers: status it found -> status it gives, problem code, title (codes as in common/core/errors.py).
 PROBLEMS: Final = {
     400: (400, "malformed", "This is not a valid HTTP request"),
@@ -89,6 +93,9 @@ http {{
 {_routes(ROUTES)}
     }}
 
+{_READER}
+{_headers()}
+
 {upstreams}
 
     proxy_http_version 1.1;
@@ -110,9 +117,24 @@ http {{
 """
 
 
+# Of the request as it came: where an answer of nginx's own is made, it has become a GET of another path. A language is
+# found as the dashboard finds it: `?lang=`, what was chosen before, the first of Accept-Language that we speak.
+_READER: Final = r"""
+    map $request_uri $aiw_place { default page; "" program; "~^/(api|_|function)([/?]|$)" program; }
+    map "$aiw_place $http_accept" $aiw_reader { default program; "~*^page .*text/html" browser; }
+    map $request $aiw_verb { default post; "~^(GET|HEAD) " get; }
+    map $http_accept_language $aiw_spoken { default en; "~*^((?!\s*(ko|en))[^,]*,)*\s*ko" ko; }
+    map $cookie_aiw_lang $aiw_chosen { default $aiw_spoken; ko ko; en en; }
+    map $request_uri $aiw_lang { default $aiw_chosen; "~[?&]lang=ko(&|$)" ko; "~[?&]lang=en(&|$)" en; }
+    map $aiw_reader $aiw_own { default "_problem/"; browser "_page/$aiw_verb.$aiw_lang/"; }
+"""
+
+
 def _server(port: int) -> str:
     """Where requests come in: by their path, by a function's name, and what nginx answers itself."""
     by_name = "\n".join(_by_name(name) for name in FUNCTIONS)
+    given = PAGE_HEADERS | {name: _variable(name) for name in ("Refresh", *(name for name, _ in HEADERS.values()))}
+    headers = "\n".join(f"            add_header {name} {_quoted(value)} always;" for name, value in given.items())
     problems = "\n".join(_problem(found, *answer) for found, answer in PROBLEMS.items())
     return f"""\
     server {{
@@ -124,7 +146,29 @@ def _server(port: int) -> str:
         }}
 {by_name}
 {problems}
+        location ^~ /_page/ {{
+            internal; alias {PAGES}/; default_type text/html; charset utf-8;
+            etag off; if_modified_since off; max_ranges 0;
+{headers}
+        }}
     }}"""
+
+
+def _headers() -> str:
+    """The same for pages, as variables: nginx sends no header that is empty. A form is never sent again by itself."""
+    passing = "|".join(sorted({str(PROBLEMS[found][0]) for found, own in OWN.items() if own.passes}))
+    again = f'    map "$aiw_verb $status" $aiw_refresh {{ default ""; "~^get ({passing})$" {SECONDS}; }}'
+    return (
+        "\n".join(
+            f'    map $status {_variable(name)} {{ default ""; {status} {_quoted(value)}; }}'
+            for status, (name, value) in HEADERS.items()
+        )
+        + f"\n{again}"
+    )
+
+
+def _variable(header: str) -> str:
+    return f"$aiw_{header.lower().replace('-', '_')}"
 
 
 def _routes(routes: Sequence[Route]) -> str:
@@ -174,9 +218,11 @@ def _by_name(name: str) -> str:
 def _problem(found: int, status: int, code: str, title: str) -> str:
     # A location by path and not a named one: a request line that nginx cannot read has no path to keep.
     body = json.dumps({"type": f"/problems/{code}", "title": title, "status": status, "detail": title})
-    header = f"add_header {HEADERS[status]} always; " if status in HEADERS else ""
+    name, value = HEADERS.get(status, ("", ""))
+    header = f"add_header {name} {_quoted(value)} always; " if name else ""
+    place = "${aiw_own}" if found in OWN else "_problem/"
     return f"""\
-        error_page {found} = /_problem/{found};
+        error_page {found} ={status} /{place}{found};
         location = /_problem/{found} {{
             internal; {header}default_type application/problem+json; return {status} {_quoted(body)};
         }}"""

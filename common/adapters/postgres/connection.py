@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from pg8000.exceptions import DatabaseError, InterfaceError
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Dialect, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from common.adapters.postgres.prepared import Prepared, execute, prepare
+from common.adapters.postgres.silence import NO_ANSWER, Silence
+from common.adapters.postgres.wire import bounded, cut, cut_if_it_breaks, ran_out
 from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 T = TypeVar("T")
@@ -36,23 +37,26 @@ FORGOTTEN: Final = frozenset({"26000", "0A000"})
 # 08 connection, 53 out of resources, 57 shut down or cancelled by a timeout, 55P03 a lock not got in time
 UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "55P03", "25P03", "58", "28", "3D")
 DATA_CLASSES: Final = ("22", "23")
-# jit: compiling a batch's plan takes longer than running it. Timeouts: no lock or client may hold a worker for ever.
+# Seconds without an answer after which the server counts as gone: twice the longest that a statement waits for a lock,
+# and under everything that waits for us (a form's way, 30 s; nginx, 75 s).
+LIMIT: Final = 20.0
+# jit: compiling a batch's plan takes longer than running it. Timeouts: no lock or client may hold a worker for ever. A
+# server that is well says no before the limit is met, so that nobody has to doubt whether it was done.
 SESSION: Final = (
-    "SET jit = off; SET timezone = 'UTC'; SET statement_timeout = '30s'; SET lock_timeout = '10s'; "
+    "SET jit = off; SET timezone = 'UTC'; SET statement_timeout = '{statement}ms'; SET lock_timeout = '{lock}ms'; "
     "SET idle_in_transaction_session_timeout = '60s'"
 )
+STATEMENT_SHARE: Final = 0.75
+LOCK_SHARE: Final = 0.5
 # How statements are planned. A plan cached while a table was empty reads all of it for ever (measured: 8 runs of 30
 # collapsed), so plans are made anew at each call; but planning a hot statement takes longer than running it for one
-# task.
-# Hot statements only ever look rows up by key, whatever the tables' size: with every other way switched off, a plan
-# that
-# was cached on empty tables is the right one on full ones. A join to the table that is updated is written
+# task. Hot statements only ever look rows up by key, whatever the tables' size: with every other way switched off, a
+# plan that was cached on empty tables is the right one on full ones. A join to the table that is updated is written
 # `key = ANY (ARRAY[…])` there: it can be looked up and not merged, so no walk over the whole index competes; and what
 # another statement would ask by EXISTS is counted, since an EXISTS may be answered from a hash of the whole table.
 OTHER_WAYS: Final = ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort", "material", "memoize")
 COLD: Final = "; ".join(("SET plan_cache_mode = force_custom_plan", *(f"SET enable_{way} = on" for way in OTHER_WAYS)))
 HOT: Final = "; ".join(("SET plan_cache_mode = force_generic_plan", *(f"SET enable_{way} = off" for way in OTHER_WAYS)))
-SOCKET_TIMEOUT: Final = 60.0  # seconds without a byte: longer than statement_timeout, so only a dead network meets it
 
 
 class DataError(Exception):
@@ -83,7 +87,7 @@ def translated(exc: Exception) -> Exception:
         known: Exception = exc
         return known
     if isinstance(exc, DatabaseError | InterfaceError | OSError | PoolTimeout | SQLAlchemyError):
-        return StoreUnavailable("PostgreSQL does not answer; the command that shows why: ./aiw doctor")
+        return StoreUnavailable(NO_ANSWER)
     return exc
 
 
@@ -142,11 +146,20 @@ class Session:
 class Database:
     """A pool of connections to one database, all under one role. Opens nothing until it is first used. Thread-safe."""
 
-    def __init__(self, url: str, role: str | None = None, pool_size: int = 8) -> None:
-        """`role`: SET ROLE after connecting; None: whoever the URL names. More callers than `pool_size` wait."""
+    def __init__(self, url: str, role: str | None = None, pool_size: int = 8, limit: float = LIMIT) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            url: the database's.
+            role: SET ROLE after connecting; None: whoever the URL names.
+            pool_size: more callers wait.
+            limit: seconds without an answer after which a call fails as if its connection had broken.
+        """
         self._url = url
         self._role = role
         self._pool_size = pool_size
+        self._limit = limit
+        self._silence = Silence(limit)
         self._engine: Engine | None = None
         self._lock = threading.Lock()
 
@@ -214,14 +227,16 @@ class Database:
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[Session]:
-        connection: PoolProxiedConnection = self._opened().raw_connection()
+        engine = self._opened()
+        connection: PoolProxiedConnection = engine.raw_connection()
         try:
             yield Session(connection.dbapi_connection, connection.info)
         except Exception as exc:
             if _is_drivers(exc) and (breaks_connection(exc) or sqlstate(exc) in FORGOTTEN):
-                connection.invalidate()
                 if breaks_connection(exc):
-                    self.close()  # the server went away: whatever else the pool holds is broken too
+                    cut(connection.dbapi_connection)
+                    self._lost(engine, hangs=ran_out(exc))  # before whoever waits for this place makes a connection
+                connection.invalidate()
             raise
         except BaseException:  # interrupted in the middle of an answer: nobody may read the rest of it
             connection.invalidate()
@@ -229,35 +244,55 @@ class Database:
         finally:
             connection.close()
 
+    def _lost(self, engine: Engine, *, hangs: bool) -> None:
+        """The server went away: whatever else the pool holds is broken too. The first one to notice says so."""
+        with self._lock:
+            if self._engine is not engine:
+                return
+            self._engine = None
+            if hangs:
+                self._silence.begins()
+        engine.dispose()
+
     def _opened(self) -> Engine:
         with self._lock:
             if self._engine is None:
                 url = url_of(self._url)
-                options: dict[str, Any] = {"timeout": SOCKET_TIMEOUT}
-                if "unix_sock" in url.query:
-                    # Else pg8000 asks for TLS here, too, and reads the system's certificates for each connection: 2 MB.
-                    options["ssl_context"] = False
+                # Else pg8000 asks for TLS on a Unix socket too, and reads the system's certificates each time: 2 MB.
+                options: dict[str, Any] = {"ssl_context": False} if "unix_sock" in url.query else {}
                 self._engine = create_engine(
                     url,
                     poolclass=QueuePool,
                     pool_size=self._pool_size,
                     max_overflow=0,
-                    pool_timeout=20,
+                    pool_timeout=self._limit,
                     pool_use_lifo=True,  # the least used ones may be closed by whoever sits in between
                     connect_args=options,
                 )
-                event.listen(self._engine, "connect", self._on_connect)
+                event.listen(self._engine, "do_connect", self._connect)
                 # closing a connection that is broken already fails, and would be logged with a traceback each time
                 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
             return self._engine
 
-    def _on_connect(self, raw: Any, _record: object) -> None:  # noqa: ANN401 - pg8000 has no types
-        wire = raw._usock  # noqa: SLF001 - pg8000 shows its socket in no other way
-        if wire.family != socket.AF_UNIX:
-            # pg8000 leaves Nagle on, and messages over 8 KiB then stall for 40 ms
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _connect(self, dialect: Dialect, _record: object, _args: object, options: dict[str, Any]) -> Any:  # noqa: ANN401 - pg8000 has no types
+        """A new connection, ready for statements. StoreUnavailable at once while the server hangs."""
+        patience = self._silence.patience()
         role = f'; SET ROLE "{self._role}"' if self._role else ""
-        raw.execute_simple(SESSION + role)
+        try:
+            raw: Any = dialect.connect(**options, timeout=patience)
+            with cut_if_it_breaks(raw):
+                raw.execute_simple(_session_settings(self._limit) + role)
+                bounded(raw, self._limit)
+        except Exception as exc:
+            if ran_out(exc):
+                self._silence.begins()
+            raise
+        self._silence.ends()
+        return raw
+
+
+def _session_settings(limit: float) -> str:
+    return SESSION.format(statement=round(limit * STATEMENT_SHARE * 1000), lock=round(limit * LOCK_SHARE * 1000))
 
 
 def _is_drivers(exc: BaseException) -> bool:

@@ -12,11 +12,15 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from common.adapters.postgres.connection import SCHEMA, sqlstate, translated, url_of
+from common.adapters.postgres.connection import LIMIT, SCHEMA, sqlstate, translated, url_of
+from common.adapters.postgres.wire import bounded
 from common.core.errors import SchemaTooNew, StoreUnavailable, Unfit
 
 ADVISORY_LOCK: Final = 0x61697700  # "aiw": one migration at a time in a database
 TRIES: Final = 30  # times 2 s of lock_timeout: a minute of waiting for readers to finish
+# A migration's statement may rewrite a large table, and another migration may be waited for. Only a server that has
+# stopped for ever is silent for so long.
+PATIENCE: Final = 3600.0
 LOCK_NOT_AVAILABLE: Final = "55P03"
 NOT_ALLOWED: Final = "42501"
 
@@ -51,7 +55,7 @@ def migrate(database_url: str) -> str:
     SchemaTooNew if the database is ahead of this code; StoreUnavailable if it does not answer, or stays locked; Unfit
     if the owner may not do what a migration does, such as take a role that another installation has made.
     """
-    engine = create_engine(url_of(database_url), poolclass=NullPool)
+    engine = create_engine(url_of(database_url), poolclass=NullPool, connect_args={"timeout": LIMIT})
     try:
         for _ in range(TRIES):
             try:
@@ -74,6 +78,7 @@ def migrate(database_url: str) -> str:
 
 def _upgrade_under_lock(connection: Connection) -> None:
     raw: Any = connection.connection.dbapi_connection
+    bounded(raw, PATIENCE)
     raw.autocommit = True
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
     # a lock queue in front of a migration stops everybody: rather give up after 2 s, let them pass, and try again
