@@ -11,10 +11,9 @@ from typing import NoReturn
 
 from common.adapters.memory.rows import AttemptRow, TaskRow
 from common.adapters.memory.store import event_hash
-from common.core.lifecycle import PEOPLE_RESET_REPLANS, edges, rule_for
+from common.core.lifecycle import PEOPLE_RESET_REPLANS, RULE_OF
 from common.core.task import Event, OutcomeKind, Plan, State
 
-RULE_OF = {edge: rule_for(*edge) for edge in edges()}
 CLAIMS = frozenset({"started", "analysis_started"})
 
 

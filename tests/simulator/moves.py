@@ -127,9 +127,7 @@ def history(seed: int) -> tuple[Move, ...]:
             made.append(Move("advance", seconds=random.choice(SPANS[3:])))
             found_out = _move(random, "economy")
             twice = random.random() < 0.4
-            made.append(
-                replace(found_out, inside=_twin(random, "economy")) if twice else _busy(random, found_out, busy)
-            )
+            made.append(_with(found_out, _twin(random, "economy")) if twice else _busy(random, found_out, busy))
         if move.name == "execute" and random.random() < 0.5 and {LATE, TWICE} & {what for _, what in made[-1].inside}:
             made += _caught_up(random)
         if move.name == "economy" and random.random() < 0.2:  # and somebody does not want it any more
@@ -143,7 +141,7 @@ def _caught_up(random: Random) -> list[Move]:
     """Somebody else has the task by the time that the batch arrives."""
     arrives = tuple((at, _move(random, "deliver")) for at in sorted(random.sample(range(1, POINTS), 2)))
     after = [Move("advance", seconds=80), Move("maintain"), Move("advance", seconds=61)]
-    return [*after, replace(_move(random, "execute"), inside=arrives)]
+    return [*after, _with(_move(random, "execute"), arrives)]
 
 
 def _twin(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
@@ -154,7 +152,11 @@ def _twin(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
 
 def _busy(random: Random, move: Move, busy: dict[str, Odds]) -> Move:
     """With whatever happens in the middle of it."""
-    return replace(move, inside=_inside(random, move.name, busy[move.name])) if random.random() < 0.75 else move
+    return _with(move, _inside(random, move.name, busy[move.name])) if random.random() < 0.75 else move
+
+
+def _with(move: Move, inside: tuple[tuple[int, Move | str], ...]) -> Move:
+    return Move(move.name, move.pick, move.seconds, move.moods, inside)
 
 
 def _odds(weights: dict[str, int]) -> Odds:

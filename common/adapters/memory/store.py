@@ -34,21 +34,22 @@ SORTED: Final = json.JSONEncoder(sort_keys=True)
 class Commit:
     """The lock while something is read or written; entered it says the time. A class: there are many in a history."""
 
-    __slots__ = ("_lock", "_now")
+    __slots__ = ("_acquire", "_now", "_release")
 
     def __init__(self, lock: RLock, now: Callable[[], datetime]) -> None:
         """`lock`: of the store; `now`: its clock."""
-        self._lock = lock
+        self._acquire = lock.acquire
+        self._release = lock.release
         self._now = now
 
     def __enter__(self) -> datetime:
         """Nobody else reads or writes from here on."""
-        self._lock.acquire()
+        self._acquire()
         return self._now()
 
     def __exit__(self, *_: object) -> None:
         """All of it is there now."""
-        self._lock.release()
+        self._release()
 
 
 class MemoryStore:

@@ -38,7 +38,11 @@ class MemoryWorkspace:
         """See Workspace. It is asked for far more often than anything of it changes."""
         with self.store.commit():
             settings = self.store.settings
-            stored = ([(entry.version, entry.value) for entry in settings.values()], [*settings], [*self.store.memberships])
+            stored = (
+                [(entry.version, entry.value) for entry in settings.values()],
+                [*settings],
+                [*self.store.memberships],
+            )
             if stored != self._read_from:
                 self._read_from, self._policies = stored, {}
             if workspace not in self._policies:
