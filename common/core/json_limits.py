@@ -28,6 +28,8 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 def escape(key: str) -> str:
     """A key as a token of a JSON pointer in a URI fragment (RFC 6901 section 6)."""
+    if key.isidentifier() and key.isascii():  # what most keys are: nothing in it needs it
+        return key
     return quote(key.replace("~", "~0").replace("/", "~1"), safe="~!$&'()*+,;=:@", errors="replace")
 
 

@@ -71,20 +71,20 @@ RULES: Final = (
 
 def edges() -> frozenset[tuple[str, State | None, State]]:
     """Every (kind, from, to) that may ever be written; the database's CHECK is this set."""
-    return frozenset((r.kind, s, t) for r in RULES for s in r.sources for t in r.targets)
+    return frozenset(RULE_OF)
 
 
 KINDS: Final = frozenset(rule.kind for rule in RULES)
 PEOPLE_RESET_REPLANS: Final = frozenset({"retried", "reanalyzed", "outcome_given"})  # "since a person last acted"
-RULES_OF: Final = {name: tuple(rule for rule in RULES if rule.kind == name) for name in {rule.kind for rule in RULES}}
+RULE_OF: Final = {(r.kind, source, target): r for r in RULES for source in r.sources for target in r.targets}
 
 
 def rule_for(kind: str, source: State | None, target: State) -> Rule:
     """The row of the table. IllegalTransition if there is none."""
-    for rule in RULES_OF.get(kind, ()):
-        if source in rule.sources and target in rule.targets:
-            return rule
-    raise IllegalTransition(kind, source, target)
+    rule = RULE_OF.get((kind, source, target))
+    if rule is None:
+        raise IllegalTransition(kind, source, target)
+    return rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,11 +85,11 @@ def find(args: Mapping[str, Json], pointer: str = "") -> tuple[Ref, ...]:
     if REF in args:
         raise Invalid((FieldError(pointer, "are arguments by name, and cannot be a reference as a whole"),))
     for name, value in args.items():
-        if plain(value) and plain(name):
-            continue
-        top = f"/{escape(name)}"
         if fault := text_fault(name):
             errors.append(FieldError(pointer, f"has a key that {fault}"))
+        if plain(value):
+            continue
+        top = f"/{escape(name)}"
         for where, node in walk(value, pointer + top, errors):
             try:
                 found.append(_parse(node, where[len(pointer) :], name))

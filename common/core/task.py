@@ -61,15 +61,16 @@ class Risk(StrEnum):
     @property
     def rank(self) -> int:
         """0 for LOW to 3 for CRITICAL."""
-        return RISKS.index(self)
+        return RANKS[self]
 
 
 RISKS: Final = (Risk.LOW, Risk.MEDIUM, Risk.HIGH, Risk.CRITICAL)
+RANKS: Final = {risk: rank for rank, risk in enumerate(RISKS)}
 
 
 def highest(*risks: Risk) -> Risk:
     """The highest of some risks; LOW of none."""
-    return max(risks, key=lambda risk: risk.rank, default=Risk.LOW)
+    return max(risks, key=RANKS.__getitem__, default=Risk.LOW)
 
 
 class Origin(StrEnum):

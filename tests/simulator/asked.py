@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 SOON: Final = timedelta(minutes=20)
+INPUTS: Final = tuple(input_of(number, part) for number in range(ROUNDS) for part in "ab")
 HOURS: Final = tuple(timedelta(hours=n) for n in (2, 5, 30))
 
 
@@ -66,12 +67,11 @@ def named(new: NewTask) -> NewTask:
     A text's are named by its inputs: whoever shares its answer has the same plan, and other effects.
     """
     if new.plan is None:
-        names = [input_of(number, part) for number in range(ROUNDS) for part in "ab"]
-        inputs: dict[str, Any] = {name: name_of(new.id, name) for name in names}
+        inputs: dict[str, Any] = {name: name_of(new.id, name) for name in INPUTS}
         return replace(new, request=new.request.model_copy(update={"inputs": inputs}))
     plan = new.plan.model_copy(update={"steps": tuple(_named(new.id, step) for step in new.plan.steps)})
-    digest = approval_digest(new.workspace, new.id, plan)
-    return replace(new, plan=plan, ask=None if new.ask is None else replace(new.ask, digest=digest))
+    ask = new.ask and replace(new.ask, digest=approval_digest(new.workspace, new.id, plan))
+    return replace(new, plan=plan, ask=ask)
 
 
 def _named(task: UUID, step: Step) -> Step:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
+from operator import is_not
 from typing import NoReturn
 
 from common.adapters.memory.rows import AttemptRow, TaskRow
 from common.adapters.memory.store import event_hash
-from common.core.lifecycle import PEOPLE_RESET_REPLANS, edges, rule_for
+from common.core.lifecycle import PEOPLE_RESET_REPLANS, RULE_OF
 from common.core.task import Event, OutcomeKind, Plan, State
 
-EDGES = edges()
 CLAIMS = frozenset({"started", "analysis_started"})
 
 
@@ -34,11 +36,13 @@ class Chain:
     replans: int = 0
     claims: int = 0
     head: str = ""
+    read: list[Event] = field(default_factory=list)
 
     def follows(self, row: TaskRow, event: Event) -> None:
         """The next one continues it by a transition that there is, and nobody altered it (I2)."""
         source = self.state
-        if (event.kind, event.from_state, event.to_state) not in EDGES:
+        rule = RULE_OF.get((event.kind, event.from_state, event.to_state))
+        if rule is None:
             broken("I2", row, f"no such transition: {event.kind}")
         if event.from_state is not source:
             broken("I2", row, f"{event.kind} from {event.from_state}, it was {source}")
@@ -47,11 +51,20 @@ class Chain:
         if event.hash != event_hash(event, self.head):
             broken("I2", row, "the chain is broken")
         if source is not None:
-            rule = rule_for(event.kind, source, event.to_state)
             self.attempts = 0 if rule.resets_attempts else self.attempts + rule.costs_attempt
             self.replans = 0 if event.kind in PEOPLE_RESET_REPLANS else self.replans + (event.kind == "replanned")
         self.claims += event.kind in CLAIMS
         self.state, self.events, self.head = event.to_state, event.seq, event.hash
+        self.read.append(event)
+
+    def stands(self, row: TaskRow, events: Sequence[Event]) -> None:
+        """The same events as were read, in the same order. They are frozen: only a detail could be another (I2)."""
+        if len(events) != self.events or any(map(is_not, events, self.read)):
+            broken("I2", row, "events took the place of others")
+        for before, event in pairwise(events):  # the first has none
+            if event.detail and event.hash != event_hash(event, before.hash):
+                broken("I2", row, "the chain is broken")
+        self.is_of(row)
 
     def is_of(self, row: TaskRow) -> None:
         """The row is what its events add up to (I2, I3), its counters too."""
@@ -93,7 +106,7 @@ class Known:
             and row.replans == chain.replans
             and row.batch is self.batch
             and len(row.trail) == len(self.outcomes)
-            and [attempt.outcome for attempt in row.trail] == list(self.outcomes.values())
+            and (not row.trail or [attempt.outcome for attempt in row.trail] == [*self.outcomes.values()])
         )
 
     def saw(self) -> None:

@@ -37,7 +37,7 @@ class Ledger:
             return
         self.seen = seen
         for (workspace, month), budget in self.store.budgets.items():
-            mine = [c for c in calls.values() if c.month == month and workspace in {c.workspace, None}]
+            mine = [c for c in calls.values() if c.month == month and workspace in (c.workspace, None)]
             reserved = sum(c.reserved for c in mine if c.state == "reserved")
             spent = sum(c.cost for c in mine)
             if (budget.reserved, budget.spent) != (reserved, spent):

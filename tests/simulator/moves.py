@@ -116,19 +116,18 @@ def history(seed: int) -> tuple[Move, ...]:
     idle = {*(() if setup.batches else BATCH_MOVES), *(() if setup.cache else ("redis",))}
     idle |= {name for name in WEIGHTS if name not in ALWAYS and random.random() < 0.4}
     weights, rude = ({n: weight for n, weight in of.items() if n not in idle} for of in (WEIGHTS, RUDE))
-    odds = _odds(weights)
+    odds, busy = _odds(weights), dict.fromkeys(BUSY, _odds(rude))
+    busy |= {name: _odds(rude | more) for name, more in AT_ONCE.items()}
     made = [_move(random, "policy")] if random.random() < 0.4 else []
     made.append(_move(random, "submit"))
     for _ in range(random.randint(5, 13)):
         move = _any(random, odds)
-        made.append(_busy(random, move, rude) if move.name in BUSY else move)
+        made.append(_busy(random, move, busy) if move.name in BUSY else move)
         if move.name == "batches_end" and random.random() < 0.8:  # and somebody finds out
             made.append(Move("advance", seconds=random.choice(SPANS[3:])))
             found_out = _move(random, "economy")
             twice = random.random() < 0.4
-            made.append(
-                replace(found_out, inside=_twin(random, "economy")) if twice else _busy(random, found_out, rude)
-            )
+            made.append(_with(found_out, _twin(random, "economy")) if twice else _busy(random, found_out, busy))
         if move.name == "execute" and random.random() < 0.5 and {LATE, TWICE} & {what for _, what in made[-1].inside}:
             made += _caught_up(random)
         if move.name == "economy" and random.random() < 0.2:  # and somebody does not want it any more
@@ -142,7 +141,7 @@ def _caught_up(random: Random) -> list[Move]:
     """Somebody else has the task by the time that the batch arrives."""
     arrives = tuple((at, _move(random, "deliver")) for at in sorted(random.sample(range(1, POINTS), 2)))
     after = [Move("advance", seconds=80), Move("maintain"), Move("advance", seconds=61)]
-    return [*after, replace(_move(random, "execute"), inside=arrives)]
+    return [*after, _with(_move(random, "execute"), arrives)]
 
 
 def _twin(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
@@ -151,9 +150,13 @@ def _twin(random: Random, name: str) -> tuple[tuple[int, Move | str], ...]:
     return (at, Move("advance", seconds=61)), (at, _move(random, name))
 
 
-def _busy(random: Random, move: Move, rude: dict[str, int]) -> Move:
+def _busy(random: Random, move: Move, busy: dict[str, Odds]) -> Move:
     """With whatever happens in the middle of it."""
-    return replace(move, inside=_inside(random, move.name, rude)) if random.random() < 0.75 else move
+    return _with(move, _inside(random, move.name, busy[move.name])) if random.random() < 0.75 else move
+
+
+def _with(move: Move, inside: tuple[tuple[int, Move | str], ...]) -> Move:
+    return Move(move.name, move.pick, move.seconds, move.moods, inside)
 
 
 def _odds(weights: dict[str, int]) -> Odds:
@@ -175,8 +178,7 @@ def _move(random: Random, name: str) -> Move:
     return Move(name, pick=random.randrange(64), seconds=seconds, moods=moods)
 
 
-def _inside(random: Random, name: str, rude: dict[str, int]) -> tuple[tuple[int, Move | str], ...]:
-    odds = _odds(rude | AT_ONCE.get(name, {}))
+def _inside(random: Random, name: str, odds: Odds) -> tuple[tuple[int, Move | str], ...]:
     happens: list[tuple[int, Move | str]] = []
     for _ in range(random.choice((1, 1, 2))):
         at = random.randrange(1, POINTS)

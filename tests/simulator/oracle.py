@@ -1,7 +1,8 @@
 """What must always hold, told apart from the code that makes it hold: looked at after every commit and every effect.
 
 After a commit only what it changed is looked at; at the end of a history, and in some of them each time, everything is,
-from the first event on, so that nothing hides in what was thought to be unchanged.
+so that nothing hides in what was thought to be unchanged: there each time from the first event on, else at the end that
+the events are still those which were read.
 """
 
 from __future__ import annotations
@@ -49,15 +50,18 @@ class Oracle:
             self.look_at_everything()
 
     def look_at_everything(self) -> None:
-        """Every task, whatever changed, and all of its events anew."""
+        """Every task, whatever changed, and all of its events; where it is strict all of them anew."""
         for row in self.store.tasks.values():
             known = self.known[row.id]
             if known.row is not row:
                 broken("I1", row, "a task took the place of another")
-            anew = Chain()
-            for event in self.store.events.get(row.id, ()):
-                anew.follows(row, event)
-            anew.is_of(row)
+            events = self.store.events.get(row.id, ())
+            known.chain.stands(row, events)
+            if self.is_strict:
+                anew = Chain()
+                for event in events:
+                    anew.follows(row, event)
+                anew.is_of(row)
             self._standing(known)
             self.readings.holds(row)
 

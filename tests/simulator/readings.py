@@ -13,6 +13,7 @@ from common.core.task import Json, OutcomeKind, Plan, Risk, Step, highest
 from common.ports import Learned
 from tests.simulator.known import Violation, broken
 
+RISK: Final = {risk.value: risk for risk in Risk}
 FROM_MODEL: Final = frozenset({"claude", "cached"})
 KEPT: Final = frozenset({"kind", "summary", "steps", "risk", "confidence", "priority"})  # a reading, and no more (I10)
 
@@ -42,7 +43,7 @@ class Readings:
 
     def least(self, task: UUID, steps: Sequence[Step], earlier: Plan | None = None) -> Risk:
         """What a plan's risk must be at least: floors, whatever a model ever said, and the plan before (I5)."""
-        floors = [Risk(str(step.args.get("risk", "low"))) for step in steps if step.action == "act"]
+        floors = [RISK[str(step.args.get("risk", "low"))] for step in steps if step.action == "act"]
         return highest(*floors, self.claims.get(task, Risk.LOW), earlier.risk if earlier else Risk.LOW)
 
     def planned(self, row: TaskRow, plan: Plan, earlier: Plan | None) -> None:

@@ -32,8 +32,9 @@ class Setup:
     begins: float = 0.0  # seconds
 
     @classmethod
+    @lru_cache(maxsize=8)
     def of(cls, seed: int) -> Setup:
-        """A seed's."""
+        """A seed's; its history asks for it, and its world."""
         random = Random(seed ^ 0x5EED)
         if random.random() < 0.5:
             return cls(pack_tasks=random.choice((1, 2)), cap=random.choice(CAPS))

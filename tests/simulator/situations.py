@@ -52,6 +52,7 @@ def edge(kind: str, source: State | None, target: State) -> str:
     return f"{kind}: {source or '-'} to {target}"
 
 
+NAMES: Final = {one: edge(*one) for one in edges()}
 # Nothing here writes texts at the cost of a plan.
 GATE: Final = (
     Refusal.STALE,
@@ -82,5 +83,6 @@ class Noted(list[Event]):
 
     def append(self, event: Event) -> None:
         """See list."""
-        self._met[edge(event.kind, event.from_state, event.to_state)] += 1
+        one = (event.kind, event.from_state, event.to_state)
+        self._met[NAMES.get(one) or edge(*one)] += 1
         super().append(event)

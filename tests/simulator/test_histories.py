@@ -15,7 +15,7 @@ from tests.simulator.situations import EXPECTED, Met
 from tests.simulator.world import World
 
 HISTORIES = 500 if FAST else 10_000
-CHUNK = 100  # seeds that one process plays at a time
+CHUNK = 50  # seeds that one process plays at a time
 
 
 def _begin() -> None:

@@ -80,7 +80,9 @@ class WatchedQueue:
             for row, begin in rows
         ]
         answers = self.inner.begin(wanted)
-        self._world.met.update(f"gate: {one.why}" for one in answers if isinstance(one, NotBegun))
+        for one in answers:
+            if isinstance(one, NotBegun):
+                self._world.met[f"gate: {one.why}"] += 1
         self._world.grants.begun(wanted, answers, alive)
         self._world.oracle.look()
         self._world.point()

@@ -104,6 +104,8 @@ class World:
         self.started = 0
         self.runners: dict[int, Runner] = {}
         self.readers: dict[int, Reading] = {}
+        self._maintenance: Maintenance | None = None
+        self.notifier = Silence()  # wakes are lost
         self.wired = cast(Container, self)  # it has the parts of one that people's endpoints use
         self.analyzer: Chain = chain_of(self, "intake")
 
@@ -156,11 +158,6 @@ class World:
     def clock(self) -> Time:
         """For intake."""
         return self.time
-
-    @property
-    def notifier(self) -> Silence:
-        """Wakes are lost."""
-        return Silence()
 
     @property
     def limits(self) -> Limits:
@@ -263,7 +260,12 @@ class World:
         return self.readers[number]
 
     def maintenance(self) -> Maintenance:
-        """The process that looks after what is due."""
+        """The process that looks after what is due: it remembers nothing, so that it may as well be the same."""
+        if self._maintenance is None:
+            self._maintenance = self._new_maintenance()
+        return self._maintenance
+
+    def _new_maintenance(self) -> Maintenance:
         return Maintenance(
             queue=self.queue,
             approvals=self.approvals,

@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from common.adapters.memory.rows import BudgetEntry, CallEntry
-from common.adapters.memory.store import MemoryStore
+from common.adapters.memory.store import MemoryStore, month_of
 from common.adapters.memory.workspace import MemoryWorkspace
 from common.core.installation import nanodollars
 from common.core.spending import Standing
@@ -40,7 +40,7 @@ class MemoryBudget:
                 id=self.store.new_id(),
                 workspace=call.workspace,
                 purpose=call.purpose,
-                month=f"{now:%Y-%m}",
+                month=month_of(now),
                 task_ids=call.task_ids,
                 reserved=call.reserve,
                 deadline=now + call.deadline,
@@ -104,9 +104,10 @@ class MemoryBudget:
     def month(self, workspace: UUID) -> BudgetView:
         """See Budget."""
         with self.store.commit() as now:
+            month = month_of(now)
             owners: tuple[Literal["workspace", "installation"], ...] = ("workspace", "installation")
             views = [
-                BudgetView(month=f"{now:%Y-%m}", cap=m.cap, spent=m.spent, reserved=m.reserved, at=now, of=of)
+                BudgetView(month=month, cap=m.cap, spent=m.spent, reserved=m.reserved, at=now, of=of)
                 for m, of in zip(self._months(workspace, now), owners, strict=True)
             ]
             return min(views, key=lambda view: view.cap - view.spent - view.reserved)
@@ -155,13 +156,15 @@ class MemoryBudget:
         # The only workspace is the installation: raising its limit raises both.
         alone = len(self.store.workspaces) <= 1
         installation = own if alone else nanodollars(whole.value if whole is not None else None)
-        caps: dict[UUID | None, int] = {workspace: own, None: installation}
-        found = []
-        for owner, cap in caps.items():
-            month = self.store.budgets.setdefault((owner, f"{now:%Y-%m}"), BudgetEntry(cap))
-            month.cap = cap
-            found.append(month)
-        return found[0], found[1]
+        month = month_of(now)
+        return self._capped(workspace, month, own), self._capped(None, month, installation)
+
+    def _capped(self, owner: UUID | None, month: str, cap: int) -> BudgetEntry:
+        entry = self.store.budgets.get((owner, month))
+        if entry is None:
+            entry = self.store.budgets[owner, month] = BudgetEntry(cap)
+        entry.cap = cap
+        return entry
 
     def _assume(self, call: UUID, request_id: str | None = None) -> bool:
         entry = self.store.calls.get(call)

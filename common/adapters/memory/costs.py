@@ -9,7 +9,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from common.adapters.memory.rows import CallEntry
-from common.adapters.memory.store import MemoryStore
+from common.adapters.memory.store import MemoryStore, month_of
 from common.core.task import PlanSource
 from common.ports import CallReason, CallSum, KindCost, MonthCosts, Saved, Usage
 
@@ -26,7 +26,7 @@ class MemoryCosts:
     def month(self, workspace: UUID, month: str | None = None) -> MonthCosts:
         """See Costs."""
         with self.store.commit() as now:
-            wanted = month or f"{now:%Y-%m}"
+            wanted = month or month_of(now)
             budget = self.store.budgets.get((workspace, wanted))
             spent = 0 if budget is None else budget.spent
             mine = [c for c in self.store.calls.values() if c.workspace == workspace and c.state in BILLED]
@@ -54,7 +54,7 @@ class MemoryCosts:
     def forget(self, kept: timedelta, limit: int = 1000) -> int:
         """See Costs."""
         with self.store.commit() as now:
-            first_kept = f"{now - kept:%Y-%m}"
+            first_kept = month_of(now - kept)
             old = [c.id for c in self.store.calls.values() if c.month < first_kept and c.state != "reserved"][:limit]
             for call in old:
                 del self.store.calls[call]

@@ -115,7 +115,7 @@ class TaskRow:
             lease_no=self.lease_no,
             event_seq=self.event_seq,
             plan=self.plan,
-            trail=tuple(a.public() for a in self.trail),
+            trail=tuple([a.public() for a in self.trail]) if self.trail else (),
             waiting_for=self.waiting_for,
             wait_over=None if self.wait_until is None else self.wait_until <= now,
             deadline_in=None if deadline is None else deadline - now,

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from threading import RLock
 from typing import Final
 from uuid import UUID
@@ -27,26 +28,28 @@ from common.core.task import Event, Json, Plan, State, uuid7
 from common.ports import Role
 
 NO_DETAIL: Final = hashlib.sha256(b"").hexdigest()
+SORTED: Final = json.JSONEncoder(sort_keys=True)
 
 
 class Commit:
     """The lock while something is read or written; entered it says the time. A class: there are many in a history."""
 
-    __slots__ = ("_lock", "_now")
+    __slots__ = ("_acquire", "_now", "_release")
 
     def __init__(self, lock: RLock, now: Callable[[], datetime]) -> None:
         """`lock`: of the store; `now`: its clock."""
-        self._lock = lock
+        self._acquire = lock.acquire
+        self._release = lock.release
         self._now = now
 
     def __enter__(self) -> datetime:
         """Nobody else reads or writes from here on."""
-        self._lock.acquire()
+        self._acquire()
         return self._now()
 
     def __exit__(self, *_: object) -> None:
         """All of it is there now."""
-        self._lock.release()
+        self._release()
 
 
 class MemoryStore:
@@ -132,6 +135,11 @@ class MemoryStore:
         return event
 
 
+def month_of(now: datetime) -> str:
+    """By which money is counted."""
+    return f"{now.year}-{now.month:02}"
+
+
 def event_hash(event: Event, prev: str) -> str:
     """What chains an event to the one before it. The detail goes in by its own hash, so that it may be erased."""
     moved = (event.kind, event.from_state, event.to_state)
@@ -150,7 +158,12 @@ def _sealed(
     kind, source, target = moved
     detailed = NO_DETAIL
     if detail:
-        text = json.dumps(detail, sort_keys=True, ensure_ascii=True)
-        detailed = hashlib.sha256(text.encode()).hexdigest()
-    parts = (prev, task.hex, str(seq), kind, source or "-", target, at.isoformat(), actor, detailed)
+        detailed = hashlib.sha256(SORTED.encode(detail).encode()).hexdigest()
+    parts = (prev, task.hex, str(seq), kind, source or "-", target, _iso(at), actor, detailed)
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _iso(at: datetime) -> str:
+    """Written once: what happens in one commit, and whoever checks it, has the same time."""
+    return at.isoformat()

@@ -14,6 +14,7 @@ from common.core.policy import Policy
 from common.core.task import Json, State, Task
 from common.ports import SettingRow
 
+NAMES: Final = (*SETTINGS, "pause")  # what a policy is read from
 RAISES_POLICY: Final = frozenset({"hosts", "functions", "channels"})  # besides `policy` itself
 
 
@@ -30,13 +31,28 @@ class MemoryWorkspace:
     def __init__(self, store: MemoryStore) -> None:
         """`store`: shared with the other adapters."""
         self.store = store
+        self._read_from: object = None  # what was stored when these were read:
+        self._policies: dict[UUID, Policy] = {}
 
     def policy(self, workspace: UUID) -> Policy:
-        """See Workspace."""
+        """See Workspace. It is asked for far more often than anything of it changes."""
         with self.store.commit():
-            stored = {name: self._effective(workspace, name) for name in (*SETTINGS, "pause")}
-            members = sum(home == workspace for _, home in self.store.memberships)
-            return _policy(json.dumps(stored), self.store.policy_version(workspace), members)
+            settings = self.store.settings
+            stored = (
+                [(entry.version, entry.value) for entry in settings.values()],
+                [*settings],
+                [*self.store.memberships],
+            )
+            if stored != self._read_from:
+                self._read_from, self._policies = stored, {}
+            if workspace not in self._policies:
+                self._policies[workspace] = self._policy(workspace)
+            return self._policies[workspace]
+
+    def _policy(self, workspace: UUID) -> Policy:
+        stored = {name: self._effective(workspace, name) for name in NAMES}
+        members = sum(home == workspace for _, home in self.store.memberships)
+        return _policy(json.dumps(stored), self.store.policy_version(workspace), members)
 
     def _effective(self, workspace: UUID, name: str) -> Json:
         own = self.store.settings.get((workspace, name))
