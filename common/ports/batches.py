@@ -65,6 +65,7 @@ class Batch:
     key: str  # fingerprint of the API key that asked
     provider_id: str | None = None  # None: nobody knows yet whether there is one
     certain: bool = False  # it is ours; else only time and count say so, until its custom ids are seen
+    answered: bool = False  # the request that made it was: nothing else came of it
     not_ours: tuple[str, ...] = ()  # provider's ids that turned out to be others'
     reserved: int  # nanodollars
     opened_at: datetime  # PostgreSQL's clock
@@ -100,7 +101,9 @@ class Batches(Protocol):
         The call's id. First looked at when its `deadline` for an answer to the request, `ANSWER_IN`, has passed.
         """
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
+    def name(
+        self, batch: UUID, provider_id: str, *, certain: bool, answered: bool = False, instead_of: str | None = None
+    ) -> bool:
         """The provider's id is known, in place of one that was not certain and is remembered as `not_ours`.
 
         `instead_of`: the id that the caller saw; what is only likely replaces no other, which another replica may have
@@ -145,6 +148,9 @@ class Batches(Protocol):
 
     def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
         """Those of the ids that are on record, other than of an open orphan that is not certain: `name` may take it."""
+
+    def is_on_record(self, call: UUID) -> bool:
+        """Whether this is a call whose request for a batch is on record, open or closed."""
 
     def due(self, limit: int) -> list[Batch]:
         """Those to be looked at now, each once in a tenth of its age (a minute at least, five at most)."""

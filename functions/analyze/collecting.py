@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batches.door import NOT_MADE, PENDING, Gone, Lost
+from common.analysis.batches.door import NOT_MADE, PENDING
+from common.analysis.batches.search import Gone, Lost
 from common.analysis.batches.verdicts import Again, Collected, Redo, Verdict
 from common.analysis.cache.time_words import speaks_of_time
 from common.core.after_analysis import after_batch, after_failure, batch_room

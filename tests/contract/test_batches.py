@@ -166,3 +166,27 @@ def test_a_batch_that_is_never_answered_is_assumed_billed(ground: Ground) -> Non
     assert ground.budget.expire() == 1
     assert ground.batches.due(10) == []
     assert seen(ground) == (CENT, 0)
+
+
+def test_what_was_answered_is_said_and_stays_so(ground: Ground) -> None:
+    """I7: of one whose making had an answer nothing else can have come."""
+    batch = opened(ground, asking(fresh_id()))
+    assert ground.batches.name(batch, "msgbatch_1", certain=True)
+    ground.elapse(MINUTE)
+    assert not only(ground.batches.due(10)).answered
+    assert ground.batches.name(batch, "msgbatch_1", certain=True, answered=True)
+    assert ground.batches.name(batch, "msgbatch_1", certain=True)
+    ground.elapse(MINUTE)
+    assert only(ground.batches.due(10)).answered
+
+
+def test_whose_request_is_on_record_is_known(ground: Ground) -> None:
+    """I7: open or closed; a call of its own has no request that anybody looks for."""
+    batch = opened(ground, asking(fresh_id()))
+    single = ground.budget.reserve(request(ground))
+    assert ground.batches.is_on_record(batch)
+    ground.budget.void(batch)
+    assert ground.batches.is_on_record(batch)
+    assert isinstance(single, UUID)
+    assert not ground.batches.is_on_record(single)
+    assert not ground.batches.is_on_record(fresh_id())

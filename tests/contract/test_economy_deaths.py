@@ -71,6 +71,7 @@ def test_killed_between_sending_and_naming(floor: Floor, *, after: bool) -> None
     floor.later()
     assert floor.states(tasks) == [State.QUEUED] * 3
     assert floor.side.count("POST create") == 1
+    floor.later(LATE)
     assert floor.money() == (TWELVE // 2, 0)
 
 
@@ -123,6 +124,8 @@ def test_an_answer_that_never_came_is_found_by_listing(floor: Floor) -> None:
     floor.later()
     assert floor.states(tasks) == [State.QUEUED] * 3
     assert floor.side.count("POST create") == 1
+    assert floor.money()[1] > 0  # until nothing more can have come of the request
+    floor.later(LATE)
     assert floor.money() == (TWELVE // 2, 0)
 
 

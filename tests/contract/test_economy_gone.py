@@ -92,7 +92,7 @@ def test_a_look_alike_that_is_gone_may_have_been_ours(floor: Floor) -> None:
     reserved = floor.money()[1]
     floor.later()
     del floor.side.batches[floor.side.last.id]
-    floor.later()
+    floor.later(LATE)
     assert floor.money() == (reserved, 0)
 
 

@@ -19,6 +19,7 @@ from common.adapters.memory.queue import MemoryQueue
 from common.adapters.memory.rows import TaskRow
 from common.analysis import cascade, planning
 from common.analysis.batches.door import BatchDoor
+from common.analysis.batches.search import Search
 from common.analysis.cache import entry, key, shelf
 from common.analysis.packs import asking
 from common.analysis.packs.answer import UnusableError, read_items
@@ -230,7 +231,7 @@ class ParkedForEver(MemoryQueue):
 
 
 def _doubles_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(BatchDoor, "_look_for_more", lambda _door, _batch: None)
+    patch.setattr(Search, "more_is_on_record", lambda _search, _batch: True)
 
 
 def _answers_believed(patch: pytest.MonkeyPatch) -> None:

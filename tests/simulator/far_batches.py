@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batches.door import LOST_AFTER
 from common.analysis.batches.provider import Listed, Result, fingerprint
+from common.analysis.batches.search import LOST_AFTER
 from common.analysis.call import Billed, Call, Fault, Reply
 from common.ports import Usage
 from tests.simulator.provider import DOWN, KEY, SILENT, TOKENS, Provider, price
@@ -113,8 +113,10 @@ class FarBatches:
         if self._is_down():
             return DOWN
         batch = self.made[provider_id]
-        for asked, said in batch.said:
-            self.provider.heard(asked, said)
+        call = batch.call
+        if call is not None:
+            for asked, said in batch.said:
+                self.provider.heard(asked, said, call)
         return batch.results
 
     def cancel(self, provider_id: str) -> Fault | None:

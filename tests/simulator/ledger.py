@@ -54,6 +54,8 @@ class Ledger:
 
     def _batch(self, batch: FarBatch) -> None:
         row = self.row_of(batch)
+        if row is not None and not batch.results and self.store.batches[row.id].of != batch.call:
+            return  # nothing of it says whose it is: see `all_booked`
         if row is not None:
             unbooked = row.reason == ORPHAN and row.state == "reserved"
             amount = 0 if unbooked else batch.billed - self._checks_of(batch)
@@ -77,6 +79,10 @@ class Ledger:
         open_ = [c.id for c in self.store.calls.values() if c.state == "reserved"]
         if open_:
             raise Violation(f"I7: {open_} are reserved for ever")
+        made = [b for b in self.batches.values() if b.calls and not b.too_late]
+        rows = [c for c in self.store.calls.values() if c.id in self.store.batches or c.request_id in self.batches]
+        if sum(b.billed for b in made) > sum(c.cost for c in rows):
+            raise Violation("I7: all batches together were billed more than the ledger has")
         unknown = [b.id for b in self.batches.values() if b.billed and not b.too_late and not self._is_covered(b)]
         if unknown:
             raise Violation(f"I7: {unknown} were billed and are in no ledger")

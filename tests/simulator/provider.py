@@ -84,7 +84,7 @@ class Provider:
             if mood == "large":
                 raise ValueError("an answer that nobody foresaw")
             return DOWN if mood == "busy" else SILENT
-        self.heard(asked, said)
+        self.heard(asked, said, row)
         usage = Usage(input=TOKENS[0], output=TOKENS[1] * len(asked))
         return Reply(text=said.text, stop=said.stop, usage=usage, request_id=f"req_{len(self.billed)}")
 
@@ -111,11 +111,11 @@ class Provider:
         told = told_of(call.content)
         return [Asked(row.id, row.lease_no, one) for row, one in zip(rows, told, strict=True)]
 
-    def heard(self, asked: Sequence[Asked], said: Said) -> None:
-        """It arrived: what was claimed properly counts from now on."""
+    def heard(self, asked: Sequence[Asked], said: Said, call: UUID) -> None:
+        """An answer to this call arrived: what was claimed properly counts from now on."""
         for one in asked:
             if one.task in said.counts:
-                self.world.readings.claimed(one.task, one.lease_no, said.counts[one.task])
+                self.world.readings.claimed(one.task, one.lease_no, said.counts[one.task], call)
 
     def _said(self, call: Call, asked: Sequence[Asked], mood: str) -> Said:
         said = self.reader.says(asked, call.model, mood)

@@ -114,7 +114,8 @@ Spoil = Callable[[Reader, Sequence[Asked], list[Item], int], tuple[str, str, Seq
 
 def _foreign(reader: Reader, asked: Sequence[Asked], items: list[Item], bad: int) -> tuple[str, str, Sequence[UUID]]:
     reader.foil(items[bad])
-    items[bad]["nonce"] = reader.last
+    told = {item["nonce"] for item in items}  # of a batch that was made twice both are asked under the same ones
+    items[bad]["nonce"] = FOREIGN if reader.last in told else reader.last
     return _whole(items), "end_turn", [asked[bad].task]
 
 

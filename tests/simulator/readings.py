@@ -24,12 +24,14 @@ class Readings:
 
     store: MemoryStore
     marks: Mapping[str, UUID | None]  # whom a plan was said for; None: in a way that must not count
-    said: dict[tuple[UUID, int], Risk] = field(default_factory=dict)  # by task and lease: of all readings the highest
+    # By task and lease, each call's: of one that was made twice either reading may become a plan, so the lower one.
+    said: dict[tuple[UUID, int], dict[UUID, Risk]] = field(default_factory=dict)
     claims: dict[UUID, Risk] = field(default_factory=dict)  # the highest that was said of what became a plan
 
-    def claimed(self, task: UUID, lease_no: int, risk: Risk) -> None:
-        """A model claimed a risk of a task, under that lease."""
-        self.said[task, lease_no] = highest(risk, self.said.get((task, lease_no), Risk.LOW))
+    def claimed(self, task: UUID, lease_no: int, risk: Risk, call: UUID) -> None:
+        """A model claimed a risk of a task, under that lease, in an answer to that call."""
+        said = self.said.setdefault((task, lease_no), {})
+        said[call] = min(risk, said.get(call, risk), key=lambda one: one.rank)
 
     def kept(self, workspace: UUID, learned: Learned) -> None:
         """I10: what is remembered is a reading: nothing of it can permit anything."""
@@ -78,10 +80,10 @@ class Readings:
     def _claim_of(self, row: TaskRow, plan: Plan) -> Risk:
         """The least that a model's claim makes of a plan (I5). A remembered one has that of who asked for it."""
         if plan.source == "claude":
-            return self.said.get((row.id, row.lease_no), Risk.LOW)
+            return highest(Risk.LOW, *self.said.get((row.id, row.lease_no), {}).values())
         if plan.source != "cached":
             return Risk.LOW
-        alike = [risk for (task, _), risk in self.said.items() if self._like(row, task)]
+        alike = [highest(*said.values()) for (task, _), said in self.said.items() if self._like(row, task)]
         return min(alike, key=lambda risk: risk.rank, default=Risk.LOW)
 
     def _words(self, row: TaskRow, plan: Plan, earlier: Plan | None) -> None:

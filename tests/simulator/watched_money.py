@@ -137,9 +137,13 @@ class WatchedBatches(_Watched):
             self._world.met["batch: unanswered" if isinstance(made, NotOpened) else f"money: {made}"] += 1
         return made
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
+    def name(
+        self, batch: UUID, provider_id: str, *, certain: bool, answered: bool = False, instead_of: str | None = None
+    ) -> bool:
         """See Batches."""
-        return self._done(lambda: self.inner.name(batch, provider_id, certain=certain, instead_of=instead_of))
+        return self._done(
+            lambda: self.inner.name(batch, provider_id, certain=certain, answered=answered, instead_of=instead_of)
+        )
 
     def begin(self, batch: UUID) -> bool:
         """See Batches."""
@@ -161,6 +165,11 @@ class WatchedBatches(_Watched):
         """See Batches."""
         self._world.alive()
         return self.inner.known(provider_ids)
+
+    def is_on_record(self, call: UUID) -> bool:
+        """See Batches."""
+        self._world.alive()
+        return self.inner.is_on_record(call)
 
     def due(self, limit: int) -> list[Batch]:
         """See Batches."""

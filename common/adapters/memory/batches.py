@@ -42,7 +42,9 @@ class MemoryBatches:
                 self.store.batches[made] = BatchEntry(key, tuple(asked), made, now + ANSWER_IN)
             return made
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
+    def name(
+        self, batch: UUID, provider_id: str, *, certain: bool, answered: bool = False, instead_of: str | None = None
+    ) -> bool:
         """See Batches."""
         with self.store.commit() as now:
             if batch not in self._open():
@@ -59,6 +61,7 @@ class MemoryBatches:
                 entry.not_ours += (str(before),)
             entry.provider_id = provider_id
             entry.certain = entry.certain or certain
+            entry.answered = entry.answered or answered
             entry.poll_at = now + OFTEN
             return True
 
@@ -136,6 +139,11 @@ class MemoryBatches:
             known = {entry.provider_id for call, entry in self.store.batches.items() if not self._may_be_orphan(call)}
             return frozenset(given for given in provider_ids if given in known)
 
+    def is_on_record(self, call: UUID) -> bool:
+        """See Batches."""
+        with self.store.commit():
+            return call in self.store.batches
+
     def due(self, limit: int) -> list[Batch]:
         """See Batches."""
         with self.store.commit() as now:
@@ -194,6 +202,7 @@ class MemoryBatches:
             key=entry.key,
             provider_id=entry.provider_id,
             certain=entry.certain,
+            answered=entry.answered,
             not_ours=entry.not_ours,
             reserved=row.reserved,
             opened_at=row.created_at,

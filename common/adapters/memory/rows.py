@@ -233,5 +233,6 @@ class BatchEntry:
     poll_at: datetime
     provider_id: str | None = None
     certain: bool = False
+    answered: bool = False
     not_ours: tuple[str, ...] = ()
     checked: bool = False

@@ -39,6 +39,7 @@ WITH held AS MATERIALIZED (
 UPDATE calls c SET provider_batch_id = $2, poll_at = clock_timestamp() + interval '1 min',
     requests = (h.said || jsonb_build_object(
         'certain', $3::boolean OR (h.said ->> 'certain')::boolean,
+        'answered', $5::boolean OR coalesce((h.said ->> 'answered')::boolean, false),
         'not_ours', (h.said -> 'not_ours') || CASE WHEN h.before <> $2 THEN to_jsonb(h.before) ELSE '[]' END))::json
 FROM held h WHERE c.id = h.id AND (h.before = $2 OR NOT (h.said ->> 'certain')::boolean)
     AND ($3::boolean OR h.before = $2 OR h.before IS NOT DISTINCT FROM $4::text) RETURNING 1"""
@@ -118,6 +119,8 @@ KNOWN: Final = f"""
 SELECT provider_batch_id FROM calls WHERE provider_batch_id = ANY ($1::text[])
     AND NOT (reason = 'orphan' AND state = 'reserved' AND {MAY_BE})"""
 
+ON_RECORD: Final = "SELECT EXISTS (SELECT FROM calls WHERE id = $1::uuid AND requests IS NOT NULL)"
+
 # Who takes an id from what only may have it: both rows in the order in which all lock several, then the months.
 BOTH: Final = "SELECT 1 FROM calls WHERE id = $1::uuid OR provider_batch_id = $2 ORDER BY id FOR NO KEY UPDATE"
 NO_ORPHAN: Final = ENDED.format(
@@ -135,7 +138,8 @@ RETURNING 1"""
 BATCH: Final = """json_build_object(
     'id', c.id, 'workspace', c.workspace, 'model', c.model, 'prompt_version', c.prompt_version, 'reason', c.reason,
     'asked', c.requests -> 'asked', 'of', c.requests -> 'of', 'key', c.api_key_fingerprint,
-    'provider_id', c.provider_batch_id, 'certain', c.requests -> 'certain', 'not_ours', c.requests -> 'not_ours',
+    'provider_id', c.provider_batch_id, 'certain', c.requests -> 'certain',
+    'answered', coalesce(c.requests -> 'answered', 'false'), 'not_ours', c.requests -> 'not_ours',
     'reserved', c.reserved, 'opened_at', c.created_at,
     'age', extract(epoch FROM clock_timestamp() - c.created_at))::text"""
 
@@ -189,9 +193,11 @@ class PostgresBatches:
                 raise
             return NotOpened.UNANSWERED
 
-    def name(self, batch: UUID, provider_id: str, *, certain: bool, instead_of: str | None = None) -> bool:
+    def name(
+        self, batch: UUID, provider_id: str, *, certain: bool, answered: bool = False, instead_of: str | None = None
+    ) -> bool:
         """See ports.Batches."""
-        values = (str(batch), provider_id, str(certain), instead_of)
+        values = (str(batch), provider_id, str(certain), instead_of, str(answered))
         try:
             return bool(self._database.run(NAME, *values))
         except DataError:  # the id is another's, or only may be
@@ -228,6 +234,11 @@ class PostgresBatches:
     def known(self, provider_ids: Sequence[str]) -> frozenset[str]:
         """See ports.Batches."""
         return frozenset(row[0] for row in self._database.run(KNOWN, _texts(provider_ids)))
+
+    def is_on_record(self, call: UUID) -> bool:
+        """See ports.Batches."""
+        [[there]] = self._database.run(ON_RECORD, str(call))
+        return bool(there)
 
     def due(self, limit: int) -> list[Batch]:
         """See ports.Batches."""

@@ -1,8 +1,7 @@
 """The paid door for batches (I7): on record and reserved before they are sent, booked when their results are known.
 
-What a process knows of a batch may die with it; everything here is found again from the record and the provider's list.
-A batch whose making was never answered is looked for by time and number of requests, and is ours once its custom ids
-are. What may be another program's of the same account is waited for, never cancelled.
+What a process knows of a batch may die with it; everything here is found again from the record and the provider's list
+(common/analysis/batches/search.py).
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from common.analysis.batches.provider import BatchProvider, BatchRequest, Listed, Result
+from common.analysis.batches.provider import BatchProvider, BatchRequest, Result
+from common.analysis.batches.search import Gone, Lost, Search
 from common.analysis.call import NO_MODEL, Billed, Call, Fault, Reply
 from common.analysis.money.door import bill_within, refused
 from common.analysis.money.prices import Prices, UnknownPriceError
@@ -31,32 +31,16 @@ from common.ports import (
     NotOpened,
     NotReserved,
     Usage,
-    call_of,
     custom_id,
 )
 from common.telemetry import count_checks, metrics, note
 
 # Results are kept for 29 days: an installation that slept over a weekend still books what it really cost.
 BOOKED_WITHIN: Final = timedelta(days=7)
-# By then a request that was sent has arrived or is lost, however slow the way: it would be on the provider's list.
-LOST_AFTER: Final = timedelta(minutes=15)
-SKEW: Final = timedelta(minutes=2)  # between our clock and the provider's
 SOON: Final = timedelta(minutes=1)
 GONE: Final = 404
-# Beyond what a provider may take to know everywhere what it has just made.
-GONE_AFTER: Final = timedelta(minutes=5)
 PENDING: Final = Fault(code="batch_unanswered", billed=Billed.NO, again_in=SOON, waiting_for="provider")
 NOT_MADE: Final = Fault(code="batch_lost", billed=Billed.NO, again_in=timedelta(seconds=1), waiting_for="provider")
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """There is no such batch: nothing was made of the request, and nothing is billed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The provider had it and has it no more, nor its results: what it cost is assumed, and its tasks are read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +60,7 @@ class BatchDoor:
         self._asked = asked
         self._prices = prices
         self._strong = strong
+        self._search = Search(batches, asked)
 
     @property
     def is_ready(self) -> bool:
@@ -134,7 +119,7 @@ class BatchDoor:
             return NOT_MADE
         said = self._asked.create([(custom_id(batch, number), one.call) for number, one in enumerate(requests)])
         if isinstance(said, str):
-            if not self._batches.name(batch, said, certain=True):
+            if not self._batches.name(batch, said, certain=True, answered=True):
                 # It took so long that somebody gave the row up: nobody waits for it, but it costs.
                 self._batches.orphan(batch, said, certain=True)
             return None
@@ -158,10 +143,10 @@ class BatchDoor:
             wanted: whether any task still waits for it. One of ours that nobody waits for is cancelled.
         """
         if batch.provider_id is None:
-            return self._found(batch)
+            return self._search.found(batch)
         listed = self._asked.look(batch.provider_id)
         if isinstance(listed, Fault):
-            return self._gone(batch) if listed.status == GONE else None
+            return self._search.gone(batch) if listed.status == GONE else None
         if not listed.ended:
             if batch.certain and not wanted and not listed.stopping:
                 self._asked.cancel(batch.provider_id)
@@ -170,81 +155,13 @@ class BatchDoor:
         if isinstance(results, Fault):
             return None
         said = _by_number(batch, results)
-        if not said and not batch.certain:
-            # Results that name nothing do not say whose they are: waited for, and assumed billed in the end.
-            return self._not_ours(batch, results) if any(result.custom_id for result in results) else None
-        if batch.of == batch.id:
-            self._look_for_more(batch)
-        return Ended(said)
-
-    def _found(self, batch: Batch) -> Lost | None:
-        """Look for it on the provider's list; Lost if it is not there and would be by now."""
-        candidates = self._candidates(batch)
-        if candidates is None:
-            return None
-        for listed in candidates:
-            seen = batch.provider_id
-            if self._batches.name(batch.id, listed.provider_id, certain=False, instead_of=seen):
-                return None
-        # Another key may be another account's: its list says nothing of what this one made.
-        if candidates or batch.age < LOST_AFTER or batch.key != self._asked.key:
-            return None
-        # Seen before the list was asked for: who stood still since then gives nothing back that was found meanwhile.
-        if not self._batches.give_up(batch.id, batch.provider_id, billed=False, after=LOST_AFTER):
-            return None
-        self._closed("lost", batch)
-        return Lost()
-
-    def _gone(self, batch: Batch) -> Gone | None:
-        """Nobody knows it by its id. Certainly gone once the list does not have it, either: somebody deleted it.
-
-        Whatever was answered by then is billed. One that only may be ours is as gone as one that is.
-        """
-        # Another key may be another account's, to which it never was there.
-        if batch.age < GONE_AFTER or batch.key != self._asked.key:
-            return None
-        recent = self._asked.recent(batch.opened_at - SKEW)
-        if isinstance(recent, Fault) or any(listed.provider_id == batch.provider_id for listed in recent):
-            return None
-        if not self._batches.give_up(batch.id, batch.provider_id, billed=True, after=GONE_AFTER):
-            return None
-        self._closed("gone", batch)
-        return Gone()
-
-    def _closed(self, how: str, batch: Batch) -> None:
-        metrics().money.batch(how)
-        note(f"batch_{how}", logging.WARNING, call=str(batch.id), batch=batch.provider_id)
-
-    def _not_ours(self, batch: Batch, results: Sequence[Result]) -> Lost | None:
-        """It had the right time and size, and is another program's, or of another call, which gets it (I7)."""
-        found, gives = str(batch.provider_id), (self._batches.name, self._batches.orphan)
-        whose = next((call for result in results if (call := call_of(result.custom_id))), None)
-        handed = whose is not None and any(give(whose, found, certain=True) for give in gives)
-        if batch.of == batch.id:
-            seen = None if handed else found
-            return self._found(replace(batch, provider_id=seen, not_ours=(*batch.not_ours, found)))
-        if not handed:
-            self._batches.give_up(batch.id, found, billed=False)
+        if said or batch.certain:
+            return Ended(said)
+        if any(result.custom_id for result in results):
+            return self._search.not_ours(batch, results)
+        # Results that name nothing do not say whose they are: waited for, and assumed billed in the end.
+        self._search.more_is_on_record(batch)
         return None
-
-    def _candidates(self, batch: Batch) -> list[Listed] | None:
-        """What may have come of its request, oldest first; None: the provider's list cannot be had."""
-        recent = self._asked.recent(batch.opened_at - SKEW)
-        if isinstance(recent, Fault):
-            return None
-        until = batch.opened_at + LOST_AFTER
-        alike = [b for b in recent if b.requests == len(batch.asked) and b.created_at <= until]
-        taken = self._batches.known([b.provider_id for b in alike]) | set(batch.not_ours)
-        return [b for b in reversed(alike) if b.provider_id not in taken]
-
-    def _look_for_more(self, batch: Batch) -> None:
-        """Its making had no answer in time, so it may have been made twice: whatever looks like it is looked at.
-
-        Of one that was answered in the end that is what it was taken for until then.
-        """
-        found = batch.not_ours if batch.certain else [listed.provider_id for listed in self._candidates(batch) or ()]
-        for provider_id in found:
-            self._batches.orphan(batch.id, provider_id, certain=False)
 
     # --- booking ------------------------------------------------------------------------------------------------
 
@@ -270,7 +187,12 @@ class BatchDoor:
         return replace(sum_of(bills), latency=batch.age, request_id=batch.provider_id), said
 
     def book(self, batch: Batch, bill: Bill, checked: Checked | None = None) -> None:
-        """Settle it, once; the rest of what was reserved is given back. What its checks cost is a row of its own."""
+        """Settle it, once; the rest of what was reserved is given back. What its checks cost is a row of its own.
+
+        One that may have been made twice is settled at a later look, when all that came of it is on record (I7).
+        """
+        if not self._search.more_is_on_record(batch):
+            return
         if checked is not None and self._batches.checked(batch.id, checked):
             self._tell(batch, checked)
         self._budget.settle(batch.id, bill)
