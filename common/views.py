@@ -132,7 +132,8 @@ def waiting_view(record: TaskRecord) -> api.WaitingFor | None:
     if what == "approval":
         command = f"./aiw approve {ending}"
     elif what == "person" and record.task.unknown_effect:
-        command = f"./aiw outcome {ending} {record.task.unknown_effect.step_id} done|not_done"
+        # Without the answer, for which it asks: pasted with `done|not_done`, a shell would run it and say "done" (I6).
+        command = f"./aiw outcome {ending} {record.task.unknown_effect.step_id}"
     elif what == "person":
         command = f"./aiw {'resolve' if record.task.plan is None else 'retry'} {ending}"
     return api.WaitingFor(

@@ -76,6 +76,20 @@ def test_decisions_are_sent_as_the_table_has_them(
     assert ID[-8:] in run(*words).out
 
 
+def test_what_a_command_lacks_a_person_is_asked_for(server: Server, run: Run) -> None:
+    """I6: the command that a task shows works as it is pasted; what happened has no default, a program is not asked."""
+    server.answer("outcome", task("queued"))
+    server.answer("resolve", task("succeeded"))
+    said = [run("outcome", ID, "pay", typed=typed).code for typed in ("y\n", "\nn\n", "")]
+    assert said == [0, 0, 1]
+    assert [seen.body["outcome"] for seen in server.seen] == ["done", "not_done"]
+    assert run("resolve", ID, typed="booked it\n").code == 0
+    assert server.seen[-1].body == {"note": "booked it", "result": None}
+    for words in (("outcome", ID, "pay"), ("resolve", ID)):
+        assert (run(*words, stdin="y\n").code, run("--json", *words, typed="y\n").code) == (2, 2)
+    assert len(server.seen) == 3
+
+
 def test_reject_names_what_waits(server: Server, run: Run) -> None:
     """Rejecting reads the digest first, unless it is told."""
     server.answer("get_approval", APPROVAL)
