@@ -165,6 +165,28 @@ def announced(at: Desk, **answer: Any) -> None:  # noqa: ANN401 - a response's f
         at.far.answers.append(HttpResponse(headers={}, body=b"", url="", **answer))
 
 
+def test_what_waits_is_announced_on_a_channel_that_is_there(at: Desk) -> None:
+    """A name with a typing error would leave all approvers unheard: it is refused, as is taking the channel away."""
+    announced(at)
+    admin = at.token("admin", "types")
+
+    def put(name: str, value: object) -> tuple[int, str]:
+        version = at.clients["dashboard"].get(f"/api/v1/settings/{name}", headers=admin).headers["ETag"]
+        said = at.clients["dashboard"].put(
+            f"/api/v1/settings/{name}",
+            json={"value": value},
+            headers=admin | {"If-Match": version, "Accept-Language": "ko"},
+        )
+        return said.status_code, said.json().get("detail", "")
+
+    assert put("notify", "opps") == (422, "#/value: 'opps' 채널이 없습니다")
+    assert put("channels", {"sales": "https://hooks.example.com/s"}) == (
+        422,
+        "#/value: 기다리는 작업을 'ops' 채널에 알리고 있습니다",
+    )
+    assert [put("notify", None)[0], put("channels", {})[0]] == [200, 200]
+
+
 def test_an_approver_hears_of_it_in_words_and_with_a_link_that_only_shows(at: Desk) -> None:
     """Who asked, what would be sent where, in the task's language; told once."""
     announced(at)
