@@ -47,6 +47,8 @@ def approve(
             print("aiw: " + screen.say("cli.approve.shown", digest=waits["digest"]), file=sys.stderr)
             return NOT_SUCCEEDED
         show_approval(screen, waits)
+        if not waits["may_decide"]:
+            raise Stop(REFUSED, "cli.approve.not_you")
         # Only an explicit yes to what is on screen counts; the digest ties the two together (I4).
         if not click.confirm(screen.say("cli.approve.ask"), default=False, err=True):
             raise Stop(REFUSED, "cli.approve.declined")
@@ -87,8 +89,6 @@ def show_approval(screen: Screen, waits: ApprovalView) -> None:
     for made in waits["decisions"]:
         note = f": {made['note']}" if made["note"] else ""
         screen.paragraph(f"{made['person']} · {screen.name('event', made['verdict'])}{note}")
-    if not waits["may_decide"]:
-        screen.tell("cli.approve.not_you")
     screen.tell("cli.approve.digest", digest=screen.paint(waits["digest"], "bold"))
 
 

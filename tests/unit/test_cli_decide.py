@@ -45,6 +45,15 @@ def test_approving_shows_everything_and_asks(server: Server, run: Run) -> None:
     assert (ran.code, server.seen[-1].route) == (1, "get_approval")
 
 
+def test_whoever_may_not_decide_is_told_and_not_asked(server: Server, run: Run) -> None:
+    """A question whose yes would be refused is none: what waits is shown, and who can end it."""
+    server.answer("get_approval", {**APPROVAL, "may_decide": False})
+    ran = run("approve", ID, stdin="y\n")
+    assert (ran.code, [s.route for s in server.seen]) == (1, ["get_approval"])
+    assert DIGEST in ran.out
+    assert ran.err.startswith("aiw: you asked for this yourself")
+
+
 def test_programs_approve_by_digest_without_a_question(server: Server, run: Run) -> None:
     """`--yes --digest` decides exactly that digest; the server refuses any other."""
     server.answer("approve", task("queued"))
