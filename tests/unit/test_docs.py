@@ -12,7 +12,7 @@ import click
 import pytest
 
 from cli.__main__ import aiw
-from common.adapters.postgres.migrations import SCHEMA
+from common.adapters.postgres.connection import SCHEMA
 from common.config import Settings
 
 ROOT = Path(__file__).parents[2]
