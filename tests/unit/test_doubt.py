@@ -57,6 +57,17 @@ def test_what_may_have_happened_is_not_sent_again_without_its_key(at: Desk, answ
     assert len(at.far.seen) == 2
 
 
+def test_a_text_is_not_read_again_while_nobody_knows_what_its_plan_did(at: Desk) -> None:
+    """I6: a new plan could do it a second time; a person says first what happened."""
+    task = submitted(at, {"method": "POST", "url": PAY, "json": {}})["id"]
+    [row] = at.store.tasks.values()
+    row.request = row.request.model_copy(update={"text": "refund order 17"})
+    at.far.answers.append(HttpFailure("reset", sent=True))
+    at.wake("execute")
+    status, said = post(at, task, "reanalyze", at.token("operator", "reads"))
+    assert (status, said["type"], said["state"]) == (409, "/problems/effect_undecided", "manual")
+
+
 def test_a_cancel_that_comes_during_an_unknown_effect_is_shown(at: Desk) -> None:
     """I6: a person decides first what it did, and reads that cancelling was asked for."""
     task = submitted(at, {"method": "POST", "url": "https://bank.example.com/", "json": {}})["id"]
