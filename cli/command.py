@@ -206,6 +206,17 @@ def _like(error: click.NoSuchCommand) -> Sequence[str]:
     return get_close_matches(error.command_name, names)
 
 
+def _why(error: click.BadParameter, screen: Screen) -> str:
+    """What is wrong with a value: in our words where click has English ones."""
+    match error.param.type if error.param else None:
+        case click.Choice(choices=choices):
+            return screen.say("cli.usage.choice", choices=", ".join(map(str, choices)))
+        case click.IntRange(min=least, max=most) if most is not None:
+            return screen.say("cli.usage.range", least=least, most=most)
+        case _:
+            return error.message
+
+
 def usage_line(error: click.UsageError) -> str:
     """What was wrong with the command line, in the reader's language, and where to read more."""
     screen = Screen(language_of(error.ctx))
@@ -226,7 +237,7 @@ def usage_line(error: click.UsageError) -> str:
         case click.MissingParameter():
             said, near = screen.say("cli.usage.missing", name=hint), None
         case click.BadParameter():
-            said, near = screen.say("cli.usage.bad_value", name=hint, why=error.message), None
+            said, near = screen.say("cli.usage.bad_value", name=hint, why=_why(error, screen)), None
         case _:
             said, near = error.message, None
     if near:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from cli.client import NOT_SUCCEEDED, REFUSED, Client, Stop
+from cli.client import NOT_SUCCEEDED, REFUSED, Client, Options, Stop
 from cli.command import command, means
 from cli.screen import Screen, clean
 from cli.show import exit_code, pretty, show_line, show_plan, show_reason, show_task, wait_for
@@ -47,6 +47,8 @@ def approve(
             print("aiw: " + screen.say("cli.approve.shown", digest=waits["digest"]), file=sys.stderr)
             return NOT_SUCCEEDED
         show_approval(screen, waits)
+        if not waits["may_decide"]:
+            raise Stop(REFUSED, "cli.approve.not_you")
         # Only an explicit yes to what is on screen counts; the digest ties the two together (I4).
         if not click.confirm(screen.say("cli.approve.ask"), default=False, err=True):
             raise Stop(REFUSED, "cli.approve.declined")
@@ -87,8 +89,6 @@ def show_approval(screen: Screen, waits: ApprovalView) -> None:
     for made in waits["decisions"]:
         note = f": {made['note']}" if made["note"] else ""
         screen.paragraph(f"{made['person']} · {screen.name('event', made['verdict'])}{note}")
-    if not waits["may_decide"]:
-        screen.tell("cli.approve.not_you")
     screen.tell("cli.approve.digest", digest=screen.paint(waits["digest"], "bold"))
 
 
@@ -128,18 +128,20 @@ def reanalyze(ctx: click.Context, task_id: str, note: str | None, wait: bool) ->
 
 @command("resolve")
 @click.argument("task_id", metavar="ID")
-@click.option("--note", metavar="TEXT", required=True, help="cli.opt.resolve_note")
+@click.option("--note", metavar="TEXT", help="cli.opt.resolve_note")
 @click.option("--result", metavar="JSON", help="cli.opt.result")
 @click.pass_context
-def resolve(ctx: click.Context, task_id: str, note: str, result: str | None) -> int:
-    """Close by hand what you did yourself."""
+def resolve(ctx: click.Context, task_id: str, note: str | None, result: str | None) -> int:
+    """Close by hand what you did yourself; at a terminal a note that was not given is asked for."""
+    if note is None:
+        note = str(click.prompt(_asking(ctx, "note").say("cli.resolve.ask"), err=True))
     return _note(ctx, task_id, "resolve", {"note": note, "result": read_value(result)})
 
 
 @command("outcome")
 @click.argument("task_id", metavar="ID")
 @click.argument("step")
-@click.argument("what", metavar="done|not_done", type=click.Choice(["done", "not_done"]))
+@click.argument("what", metavar="[done|not_done]", type=click.Choice(["done", "not_done"]), required=False)
 @click.option("--note", metavar="TEXT", help="cli.opt.note")
 @click.option("--wait", is_flag=True, help="cli.opt.wait")
 @click.pass_context
@@ -147,12 +149,23 @@ def outcome(
     ctx: click.Context,
     task_id: str,
     step: str,
-    what: str,
+    what: str | None,
     note: str | None,
     wait: bool,  # noqa: FBT001 - click's
 ) -> int:
-    """Say whether a step of which nobody knows it happened."""
+    """Say whether a step of which nobody knows it happened; at a terminal it is asked, and has no default (I6)."""
+    if what is None:
+        question = _asking(ctx, "what").say("cli.outcome.ask", step=clean(step, one_line=True))
+        what = "done" if click.confirm(question, default=None, err=True) else "not_done"
     return _note(ctx, task_id, "outcome", {"step": step, "outcome": what, "note": note}, wait=wait)
+
+
+def _asking(ctx: click.Context, name: str) -> Screen:
+    """The screen on which a person is asked for a parameter. MissingParameter where nobody sits before it."""
+    screen = Screen(ctx.ensure_object(Options).lang)
+    if ctx.ensure_object(Options).json or not sys.stdin.isatty():
+        raise click.MissingParameter(ctx=ctx, param=next(p for p in ctx.command.params if p.name == name))
+    return screen
 
 
 def read_value(given: str | None) -> Json:

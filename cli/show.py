@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from cli.client import NOT_SUCCEEDED, Client
 from cli.screen import Screen, clean, short
+from common.i18n import failure_said
 
 if TYPE_CHECKING:
     from cli.answers import EventView, Json, PlanView, TaskView, WaitingView
@@ -126,8 +127,7 @@ def _show_end(screen: Screen, task: TaskView) -> None:
 
 def failure(screen: Screen, code: str) -> str:
     """What went wrong, in words."""
-    named = screen.name("failure", code)
-    return screen.say("failure.other", code=code) if named == code else named
+    return failure_said(code, screen.lang)
 
 
 def pretty(value: Json) -> str:

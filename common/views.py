@@ -9,9 +9,9 @@ from uuid import UUID
 
 from common import api
 from common.auth import reaches
-from common.core.task import TERMINAL, Json, Lang, Plan, Reason, State, Step
+from common.core.task import TERMINAL, Failure, Json, Lang, Plan, Reason, State, Step
 from common.i18n import t
-from common.i18n.details import said
+from common.i18n.details import recipe_named, said
 from common.ports import Approval, EventRecord, NewTask, Principal, Role, TaskRecord
 
 MASKED: Final = "•••"
@@ -41,7 +41,7 @@ def task_view(record: TaskRecord, role: Role, lang: Lang) -> api.Task:
             code=failure.code,
             step=failure.step,
             status=failure.status,
-            detail=said(failure.detail, lang) if full and failure.detail else None,
+            detail=_detail(failure, lang) if full and failure.detail else None,
         )
         if failure
         else None,
@@ -132,7 +132,8 @@ def waiting_view(record: TaskRecord) -> api.WaitingFor | None:
     if what == "approval":
         command = f"./aiw approve {ending}"
     elif what == "person" and record.task.unknown_effect:
-        command = f"./aiw outcome {ending} {record.task.unknown_effect.step_id} done|not_done"
+        # Without the answer, for which it asks: pasted with `done|not_done`, a shell would run it and say "done" (I6).
+        command = f"./aiw outcome {ending} {record.task.unknown_effect.step_id}"
     elif what == "person":
         command = f"./aiw {'resolve' if record.task.plan is None else 'retry'} {ending}"
     return api.WaitingFor(
@@ -169,6 +170,11 @@ def reasons_view(reasons: tuple[Reason, ...], lang: Lang, *, masked: bool = Fals
         )
         for r in reasons
     ]
+
+
+def _detail(failure: Failure, lang: Lang) -> str:
+    """In the reader's language: a recipe's name, of a text that none fits, and what is ours of the rest."""
+    return (recipe_named if failure.code == "no_recipe" else said)(failure.detail or "", lang)
 
 
 def _note(record: TaskRecord) -> str | None:

@@ -234,6 +234,21 @@ def parse_setting(name: str, value: Json) -> Json:
     return SETTINGS[name](value)
 
 
+def check_announced(channels: Json, notify: Json, changed: str) -> None:
+    """Invalid if what waits would be announced on a channel that is not there: nobody would hear of it, nor of that.
+
+    Args:
+        channels: as they would be stored.
+        notify: likewise.
+        changed: which of the two is about to be.
+    """
+    if notify is None or (isinstance(channels, dict) and notify in channels):
+        return
+    if changed == "notify":
+        raise _fault("", f"there is no channel {notify!r}", "list it in the setting `channels` first")
+    raise _fault("", f"what waits is announced on {notify!r}", "keep it, or change the setting `notify` first")
+
+
 def policy_from(stored: Mapping[str, Json], *, version: int, pause: Json, members: int) -> Policy:
     """The effective policy of stored settings (None: not set).
 

@@ -22,6 +22,7 @@ UUID: Final = ("must be a UUID", "")
 # By pydantic's type: what is wrong, and the mend. Places are filled from the error's context.
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "model_type": OBJECT,
+    "model_attributes_type": OBJECT,
     "dict_type": OBJECT,
     "list_type": LIST,
     "tuple_type": LIST,

@@ -17,6 +17,12 @@ def t(key: str, lang: str, /, **values: object) -> str:
     return text.format_map(values)
 
 
+def failure_said(code: str, lang: str) -> str:
+    """What went wrong, in words; what has none is named by its code."""
+    key = f"failure.{code}"
+    return t(key, lang) if key in catalogue("en") else t("failure.other", lang, code=code)
+
+
 @lru_cache
 def catalogue(lang: str) -> dict[str, str]:
     """All messages of a language: `LANG.toml` and every `PART.LANG.toml`, merged. Empty for one that nobody wrote."""

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from common.i18n import catalogue, t
+from common.i18n import LANGUAGES, catalogue, t
 
 PREFIXES: Final = ("detail.", "refuse.")
 PLACE: Final = re.compile(r"\\\{(\w+)\\\}")
@@ -40,8 +40,23 @@ def _found(text: str, lang: str) -> str | None:
 
 def _word(name: str, value: str, lang: str) -> str:
     """A value that is itself a word of ours: a state, a role."""
+    if name == "choices":  # pydantic's list of them, which is English
+        return value.replace("' or '", "', '")
     key = f"{WORDS.get(name, '')}{value}"
     return catalogue(lang).get(key, value)
+
+
+def recipe_named(name: str, lang: str) -> str:
+    """A recipe's name in `lang`: it was kept in the language of whoever asked."""
+    key = _recipes().get(name)
+    return name if key is None else t(key, lang)
+
+
+@lru_cache
+def _recipes() -> dict[str, str]:
+    """The key of every recipe's name, by what it is called in any language."""
+    named = [item for lang in LANGUAGES for item in catalogue(lang).items()]
+    return {text: key for key, text in named if key.startswith("rules.") and key.endswith(".name")}
 
 
 @lru_cache

@@ -15,7 +15,7 @@ from uuid import UUID
 from common.actions.catalogue import Catalogue
 from common.core.policy import Policy
 from common.core.task import Lang, State
-from common.i18n import t
+from common.i18n import failure_said, t
 from common.ports import Approvals, Http, HttpFailure, HttpRequest, Notice, Workspace
 
 AT_ONCE: Final = 20  # announcements of one turn: a flood is told in several turns, and each is one short request
@@ -75,6 +75,6 @@ def message(notice: Notice, catalogue: Catalogue, public_url: str, lang: Lang) -
     if task.state is State.AWAITING_APPROVAL and task.plan is not None:
         lines.append(t("announce.risk", lang, risk=t(f"risk.{task.plan.risk.value}", lang)))
     elif task.failure is not None:
-        lines.append(t(f"failure.{task.failure.code}", lang))
+        lines.append(failure_said(task.failure.code, lang))
     lines.append(f"{public_url.rstrip('/')}/tasks/{task.id}")
     return "\n".join(lines)

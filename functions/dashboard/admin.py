@@ -12,13 +12,14 @@ from fastapi import Header, Response
 from common import api
 from common.auth import code_hash, new_code, new_secret, sha256_of
 from common.core.errors import Conflict, FieldError, Invalid, NotFound
-from common.core.installation import SETTINGS, parse_setting
+from common.core.installation import SETTINGS, check_announced, parse_setting
 from common.core.task import State
 from common.ports import WAKE_KINDS, Principal, SettingRow, TokenRow
 from common.web import Who, Wired
 
 CODE_LASTS: Final = timedelta(minutes=10)
 VERSION: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
+ANNOUNCED: Final = ("channels", "notify")  # of these each names what the other holds
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="the version that was read")]
 
 
@@ -44,6 +45,9 @@ def put_setting(
     """Change one, if its version is still the one named. 409 if it is not, 422 if none is named."""
     _setting(name, who, wired)
     value = parse_setting(name, body.value)
+    if name in ANNOUNCED:
+        found = {other: _setting(other, who, wired).value for other in ANNOUNCED} | {name: value}
+        check_announced(found["channels"], found["notify"], changed=name)
     expected = _expected(if_match)
     changed = wired.workspace.put(who.workspace, name, value, expected, who.person)
     if changed is None:

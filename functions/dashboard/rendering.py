@@ -21,7 +21,7 @@ from common.api import ReasonView
 from common.auth import reaches
 from common.core.spending import standing
 from common.core.task import Json, Lang, State
-from common.i18n import catalogue, t
+from common.i18n import catalogue, failure_said, t
 from common.i18n.money import dollars
 from common.wiring import Container
 
@@ -190,14 +190,8 @@ class Shown:
 
     def failure(self, code: str) -> tuple[str, str]:
         """What went wrong, and what mends it."""
-        known = catalogue("en")
-        what = (
-            t(f"failure.{code}", self._lang)
-            if f"failure.{code}" in known
-            else t("failure.other", self._lang, code=code)
-        )
-        mend = f"mend.{code}" if f"mend.{code}" in known else "mend.other"
-        return what, t(mend, self._lang)
+        mend = f"mend.{code}" if f"mend.{code}" in catalogue("en") else "mend.other"
+        return failure_said(code, self._lang), t(mend, self._lang)
 
     def note(self, note: str) -> str:
         """A note: a person's words as they are; a code that the machinery left, in words."""

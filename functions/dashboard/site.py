@@ -6,14 +6,16 @@ from typing import Final, cast
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from common.core.errors import AppError, NotFound
-from common.problems import problem
+from common.problems import NOT_ALLOWED, problem
 from common.wiring import Container
 
 from . import cost_page, forms, pages, sign_in, task_lists
 from .page_route import error_page, new_router, session_reader
+from .session import base_of
+from .unsent import Unsent
 
 FOR_PROGRAMS: Final = ("/api/", "/_/")
 
@@ -23,12 +25,18 @@ for part in (sign_in, task_lists, forms, pages, cost_page):
 
 
 async def nothing_here(request: Request, exc: Exception) -> Response:
-    """A wrong address: a page for a person, a problem for a program."""
-    missed = getattr(exc, "status_code", None) == NotFound.status and request.method == "GET"
-    reads = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(FOR_PROGRAMS)
-    if not missed or not reads:
+    """A wrong address: a page for a person, a problem for a program.
+
+    After a preview, or a form that was refused, the address is the form's: whoever asks for it again gets its page.
+    """
+    status, path = getattr(exc, "status_code", None), request.url.path
+    reads = "text/html" in request.headers.get("accept", "") and not path.startswith(FOR_PROGRAMS)
+    if request.method != "GET" or not reads or status not in {NotFound.status, NOT_ALLOWED}:
         return problem(request, exc)
-    return await run_in_threadpool(_page, request, cast("Container", request.app.state.container))
+    wired = cast("Container", request.app.state.container)
+    if status == NOT_ALLOWED:
+        return RedirectResponse(base_of(wired.settings) + Unsent(path, {}).page, 303)
+    return await run_in_threadpool(_page, request, wired)
 
 
 def _page(request: Request, wired: Container) -> Response:

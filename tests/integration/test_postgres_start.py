@@ -18,8 +18,8 @@ from common.adapters.postgres.migrations import migrate
 from common.adapters.postgres.people import PostgresPeople
 from common.adapters.postgres.workspace import PostgresWorkspace
 from common.auth import code_hash, sha256_of
-from common.config import Settings
-from common.core.errors import Invalid, SchemaTooNew, SchemaTooOld, StoreUnavailable, Unfit
+from common.config import Settings, WrongSettingError
+from common.core.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable, Unfit
 from common.core.policy import Host
 from common.core.task import Risk
 from tests.postgres import Server, clone, ground_on
@@ -135,11 +135,20 @@ def test_a_second_owner_is_told_how_to_get_the_roles(postgres_server: Server) ->
         postgres.close()
 
 
-def test_a_wrong_environment_is_named_and_stores_nothing(empty: str) -> None:
-    """A value that cannot be read stops the first start."""
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"hosts": "http://api.example.com/"}, "^AIW_HOSTS: .*names no host"),
+        ({"functions": "ocr"}, "^AIW_FUNCTIONS: .*name=url"),
+        ({"tz": "Mars"}, "^AIW_TZ: .*Asia/Seoul"),
+        ({"channels": "ops=https://hooks.example.com/x", "notify": "opps"}, "^AIW_NOTIFY: .*no channel 'opps'"),
+    ],
+)
+def test_a_wrong_environment_is_named_and_stores_nothing(empty: str, wrong: dict[str, str], said: str) -> None:
+    """A value that cannot be read, or would have nobody hear of what waits, stops the first start by its name."""
     migrate(empty)
-    with pytest.raises(Invalid, match="no host"):
-        first_start(empty, Settings(hosts="http://api.example.com/"))
+    with pytest.raises(WrongSettingError, match=said):
+        first_start(empty, Settings(**wrong))  # type: ignore[arg-type]  # - a test's own values
     assert first_start(empty, Settings()).admin_token is not None
 
 

@@ -158,15 +158,24 @@ class Ran:
         return json.loads(self.out)
 
 
+class Keyboard(TextIOWrapper):
+    """Standard input before which somebody sits."""
+
+    def isatty(self) -> bool:
+        """See TextIOWrapper."""
+        return True
+
+
 Run = Callable[..., Ran]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line; `stdin` is what is typed."""
+    """Run a command line; `stdin` is what is read there, `typed` what a person types."""
 
-    def run_it(*words: str, stdin: str = "") -> Ran:
-        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode()), "utf-8"))
+    def run_it(*words: str, stdin: str = "", typed: str | None = None) -> Ran:
+        given = TextIOWrapper if typed is None else Keyboard
+        monkeypatch.setattr(sys, "stdin", given(BytesIO((typed or stdin).encode()), "utf-8"))
         code = main(words)
         out, err = capsys.readouterr()
         return Ran(code, out, err)

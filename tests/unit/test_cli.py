@@ -91,6 +91,16 @@ def test_wrong_usage_is_one_line_and_two(server: Server, run: Run, words: tuple[
         assert "--help" in ran.err
 
 
+def test_what_a_value_must_be_is_said_in_the_readers_language(run: Run) -> None:
+    """Where click has an English sentence, the catalogue has the one that is shown."""
+    said = run("--lang", "ko", "people", "add", "x", "--role", "king").err
+    assert said == (
+        "aiw: '--role': 다음 가운데 하나여야 합니다: viewer, operator, approver, admin. ./aiw people add --help 참고\n"
+    )
+    assert "1부터 200까지의 정수여야 합니다" in run("--lang", "ko", "ls", "--limit", "1000").err
+    assert "a whole number from 0 to 9" in run("submit", "x", "--priority", "high").err
+
+
 def test_a_refusal_is_one_line_with_its_mend_in_either_language(server: Server, run: Run) -> None:
     """Exit 1; standard error says what and the mend; with --json standard output is the problem itself."""
     errors = [{"pointer": "#/plan/steps/0/args/url", "detail": "not an address", "hint": "https://…"}]

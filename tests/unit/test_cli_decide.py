@@ -45,6 +45,15 @@ def test_approving_shows_everything_and_asks(server: Server, run: Run) -> None:
     assert (ran.code, server.seen[-1].route) == (1, "get_approval")
 
 
+def test_whoever_may_not_decide_is_told_and_not_asked(server: Server, run: Run) -> None:
+    """A question whose yes would be refused is none: what waits is shown, and who can end it."""
+    server.answer("get_approval", {**APPROVAL, "may_decide": False})
+    ran = run("approve", ID, stdin="y\n")
+    assert (ran.code, [s.route for s in server.seen]) == (1, ["get_approval"])
+    assert DIGEST in ran.out
+    assert ran.err.startswith("aiw: you asked for this yourself")
+
+
 def test_programs_approve_by_digest_without_a_question(server: Server, run: Run) -> None:
     """`--yes --digest` decides exactly that digest; the server refuses any other."""
     server.answer("approve", task("queued"))
@@ -74,6 +83,20 @@ def test_decisions_are_sent_as_the_table_has_them(
     [seen] = server.seen
     assert (seen.route, seen.body) == (route, body)
     assert ID[-8:] in run(*words).out
+
+
+def test_what_a_command_lacks_a_person_is_asked_for(server: Server, run: Run) -> None:
+    """I6: the command that a task shows works as it is pasted; what happened has no default, a program is not asked."""
+    server.answer("outcome", task("queued"))
+    server.answer("resolve", task("succeeded"))
+    said = [run("outcome", ID, "pay", typed=typed).code for typed in ("y\n", "\nn\n", "")]
+    assert said == [0, 0, 1]
+    assert [seen.body["outcome"] for seen in server.seen] == ["done", "not_done"]
+    assert run("resolve", ID, typed="booked it\n").code == 0
+    assert server.seen[-1].body == {"note": "booked it", "result": None}
+    for words in (("outcome", ID, "pay"), ("resolve", ID)):
+        assert (run(*words, stdin="y\n").code, run("--json", *words, typed="y\n").code) == (2, 2)
+    assert len(server.seen) == 3
 
 
 def test_reject_names_what_waits(server: Server, run: Run) -> None:

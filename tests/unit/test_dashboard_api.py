@@ -14,6 +14,7 @@ from common.auth import code_hash, new_code
 from common.core.task import Json, State
 from common.ports import HttpResponse
 from common.routes import ROUTES
+from functions.dashboard.codes import redeem
 from functions.dashboard.openapi import document
 from functions.dashboard.tasks import cursor_after, read_cursor, rendered
 from tests.unit.browsing import REFUND as UNTAGGED, valued
@@ -106,6 +107,28 @@ def test_a_wait_ends_with_its_time_and_at_once_for_a_settled_task(at: Desk) -> N
     waiting = submitted(at, REFUND, operator)
     assert get(at, f"/tasks/{waiting['id']}?wait=60", operator)["state"] == "awaiting_approval"
     get(at, f"/tasks/{task['id']}?wait=61", operator, 422)
+
+
+def test_a_reason_tells_a_viewer_no_value(at: Desk) -> None:
+    """What makes a plan risky is said; the host, the header, the channel that it names is an operator's to read."""
+    task = submitted(at, REFUND, at.token("operator"))["id"]
+    seen, masked = (get(at, f"/tasks/{task}", at.token(role))["reasons"] for role in ("operator", "viewer"))
+    assert "pay.example.com" in json.dumps(seen)
+    assert "pay.example.com" not in json.dumps(masked)
+    assert [(r["rule"], r["floor"]) for r in masked] == [(r["rule"], r["floor"]) for r in seen]
+
+
+def test_a_sign_in_code_is_of_use_for_ten_minutes(at: Desk) -> None:
+    """What the answer promises is what is kept."""
+    made = [
+        at.clients["dashboard"].post("/api/v1/sign-in-codes", json={}, headers=at.token("admin")).json()
+        for _ in range(2)
+    ]
+    assert [code["expires_in"] for code in made] == [600, 600]
+    at.elapse(timedelta(minutes=9))
+    assert redeem(at.container.people, made[0]["code"]) is not None
+    at.elapse(timedelta(minutes=2))
+    assert redeem(at.container.people, made[1]["code"]) is None
 
 
 def test_a_result_leaves_as_an_attachment_that_is_no_page(at: Desk) -> None:

@@ -123,7 +123,7 @@ def test_what_another_function_refuses_is_said_in_the_readers_words(at: Desk) ->
     assert page.status_code == 409
     assert 'role="alert"' in page.text
     assert "현재 상태에서는 할 수 없습니다" in page.text
-    assert "지금 상태(실행 대기)에서는 할 수 없습니다" in page.text
+    assert "지금 상태는 실행 대기입니다" in page.text
 
 
 def test_a_function_that_does_not_answer_is_named_and_nothing_breaks(at: Desk) -> None:

@@ -150,3 +150,22 @@ def test_a_database_that_goes_between_page_and_form_costs_no_word(at: Desk, monk
     assert answer.status_code == 503
     assert answer.headers["content-type"].startswith("text/html")
     assert "what I wrote</textarea>" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("/preview", "/"),
+        ("/tasks", "/"),
+        ("/tasks/{task}/approve", "/tasks/{task}"),
+        ("/settings/hosts", "/settings"),
+        ("/sign-out", "/"),
+    ],
+)
+def test_a_forms_address_asked_for_again_leads_to_its_page(at: Desk, form: str, page: str) -> None:
+    """It stands in the browser after a preview or a refusal: a tab opened again reads no JSON, but a program does."""
+    task = submitted(at, REFUND)
+    client = browser(at)
+    asked = client.get(form.format(task=task), headers={"Accept": "text/html"}, follow_redirects=False)
+    assert (asked.status_code, asked.headers["Location"]) == (303, page.format(task=task))
+    assert client.get(form.format(task=task)).status_code == 405

@@ -74,6 +74,22 @@ def test_a_decision_over_another_digest_is_told_the_present_one(at: Desk) -> Non
     assert at.clients["dashboard"].get(f"{API}/{task['id']}", headers=boss).json()["state"] == "awaiting_approval"
 
 
+def test_steps_that_were_altered_while_they_waited_are_not_approved(at: Desk) -> None:
+    """I4: the digest is computed from the steps of now; the one that was stored with the approval is over others."""
+    task, boss = submitted(at), at.token("approver")
+    shown = at.clients["approve"].get(f"{API}/{task['id']}/approval", headers=boss).json()
+    [row] = at.store.tasks.values()
+    assert row.plan is not None
+    step = row.plan.steps[0].model_copy(update={"args": POST | {"json": {"amount": 9_900_000}}})
+    row.plan = row.plan.model_copy(update={"steps": (step,)})
+    status, body = post(at, task["id"], "approve", boss, {"digest": shown["digest"]})
+    assert (status, body["type"]) == (409, "/problems/stale_digest")
+    assert body["digest"] != shown["digest"]
+    assert post(at, task["id"], "approve", boss, {"digest": body["digest"]})[0] == 409
+    at.wake("execute")
+    assert at.far.seen == []
+
+
 def test_a_rejected_task_never_runs(at: Desk) -> None:
     """Rejected is cancelled, with the note; a second decision meets the state as it is."""
     task, boss = submitted(at), at.token("approver")
@@ -93,10 +109,13 @@ def test_where_self_approval_is_off_somebody_else_decides(at: Desk) -> None:
     )
     assert put.status_code == 200, put.text
     body = {"plan": {"steps": [{"id": "a", "action": "http.request", "args": POST}]}}
-    task = at.clients["analyze"].post(API, json=body, headers=admin).json()["id"]
-    digest = at.clients["approve"].get(f"{API}/{task}/approval", headers=admin).json()["digest"]
-    assert post(at, task, "approve", admin, {"digest": digest})[0] == 403
-    assert post(at, task, "approve", at.token("approver"), {"digest": digest})[0] == 200
+    task, other = (at.clients["analyze"].post(API, json=body, headers=admin).json()["id"] for _ in range(2))
+    shown = at.clients["approve"].get(f"{API}/{task}/approval", headers=admin).json()
+    assert not shown["may_decide"]
+    assert post(at, task, "approve", admin, {"digest": shown["digest"]})[0] == 403
+    assert post(at, task, "approve", at.token("approver"), {"digest": shown["digest"]})[0] == 200
+    digest = at.clients["approve"].get(f"{API}/{other}/approval", headers=admin).json()["digest"]
+    assert post(at, other, "reject", admin, {"digest": digest})[0] == 200
 
 
 def test_an_approval_that_nobody_gives_expires_to_a_person(at: Desk) -> None:
@@ -163,6 +182,28 @@ def announced(at: Desk, **answer: Any) -> None:  # noqa: ANN401 - a response's f
     )
     if answer:
         at.far.answers.append(HttpResponse(headers={}, body=b"", url="", **answer))
+
+
+def test_what_waits_is_announced_on_a_channel_that_is_there(at: Desk) -> None:
+    """A name with a typing error would leave all approvers unheard: it is refused, as is taking the channel away."""
+    announced(at)
+    admin = at.token("admin", "types")
+
+    def put(name: str, value: object) -> tuple[int, str]:
+        version = at.clients["dashboard"].get(f"/api/v1/settings/{name}", headers=admin).headers["ETag"]
+        said = at.clients["dashboard"].put(
+            f"/api/v1/settings/{name}",
+            json={"value": value},
+            headers=admin | {"If-Match": version, "Accept-Language": "ko"},
+        )
+        return said.status_code, said.json().get("detail", "")
+
+    assert put("notify", "opps") == (422, "#/value: 'opps' 채널이 없습니다")
+    assert put("channels", {"sales": "https://hooks.example.com/s"}) == (
+        422,
+        "#/value: 기다리는 작업을 'ops' 채널에 알리고 있습니다",
+    )
+    assert [put("notify", None)[0], put("channels", {})[0]] == [200, 200]
 
 
 def test_an_approver_hears_of_it_in_words_and_with_a_link_that_only_shows(at: Desk) -> None:

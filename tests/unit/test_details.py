@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from common.core import errors
-from common.i18n import catalogue
-from common.i18n.details import said
+from common.i18n import catalogue, failure_said
+from common.i18n.details import recipe_named, said
 
 ROOT = Path(__file__).parents[2]
 # Where what a person does on a page or by command is refused; a plan's own faults are for whoever writes plans.
@@ -72,7 +72,8 @@ def test_the_sentences_of_both_languages_have_the_same_places() -> None:
         ("this needs the role approver; yours is viewer", "승인자 역할이 필요합니다. 지금 역할은 조회자입니다"),
         ("#/plan/steps/0/args/url: leads to a private address", "#/plan/steps/0/args/url: 내부 주소를 가리킵니다"),
         ("#/text: must be text", "#/text: 텍스트여야 합니다"),
-        ("must be 'ko' or 'en'", "다음 가운데 하나여야 합니다: 'ko' or 'en'"),
+        ("must be 'ko' or 'en'", "다음 가운데 하나여야 합니다: 'ko', 'en'"),
+        ("?month: a month is YYYY-MM, e.g. 2026-11", "?month: 월은 YYYY-MM으로 적어 주세요. 예: 2026-11"),
         ("a provider's own words", "a provider's own words"),
         ("x" * 10_000, "x" * 10_000),
     ],
@@ -81,3 +82,16 @@ def test_a_sentence_is_found_with_its_values(english: str, korean: str) -> None:
     """Values keep their place, ours in the reader's words; what is not ours stays as it is."""
     assert said(english, "ko") == korean
     assert said(english, "en") == english
+
+
+def test_a_recipe_is_named_in_the_readers_language_whoever_asked() -> None:
+    """The nearest recipe is kept as the requester read it; what is no recipe's name is left."""
+    assert [recipe_named("Fetch a page", lang) for lang in ("ko", "en")] == ["페이지 가져오기", "Fetch a page"]
+    assert recipe_named("페이지 가져오기", "en") == "Fetch a page"
+    assert recipe_named("something else", "ko") == "something else"
+
+
+def test_a_failure_without_words_is_named_by_its_code() -> None:
+    """Nobody is shown the key of a message."""
+    assert failure_said("timeout", "ko") == "제시간에 응답이 오지 않았습니다"
+    assert failure_said("far_too_new", "ko") == "실패했습니다 (far_too_new)"

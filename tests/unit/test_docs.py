@@ -12,6 +12,7 @@ import click
 import pytest
 
 from cli.__main__ import aiw
+from common.adapters.postgres.connection import SCHEMA
 from common.config import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +133,12 @@ def test_both_readmes_have_the_same_headings() -> None:
     assert told[0] == told[1]
     led = [{re.sub(r"-(en|ko)(?=[.-])", "", to) for to in links(page) if "README" not in to} for page in READMES]
     assert led[0] == led[1]
+
+
+@pytest.mark.parametrize("page", READMES, ids=name_of)
+def test_the_start_that_is_shown_is_todays(page: Path) -> None:
+    """The first thing that a reader compares with their own screen is of the present schema."""
+    assert re.findall(r"schema (\d{4}) \.", text_of(page)) == [f"{SCHEMA:04d}"]
 
 
 def test_every_path_that_is_named_exists() -> None:

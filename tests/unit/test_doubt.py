@@ -50,11 +50,22 @@ def test_what_may_have_happened_is_not_sent_again_without_its_key(at: Desk, answ
     someone = at.token("operator", "looks")
     seen = at.clients["dashboard"].get(f"{API}/{task}", headers=someone).json()
     assert (len(at.far.seen), seen["state"], seen["error"]["code"]) == (1, "manual", "effect_unknown")
-    assert seen["waiting_for"]["command"].endswith("outcome " + task[-8:] + " a done|not_done")
+    assert seen["waiting_for"]["command"] == f"./aiw outcome {task[-8:]} a"
     assert post(at, task, "retry", someone)[0] == 409
     assert post(at, task, "outcome", someone, {"step": "a", "outcome": "not_done"})[0] == 200
     at.wake("execute")
     assert len(at.far.seen) == 2
+
+
+def test_a_text_is_not_read_again_while_nobody_knows_what_its_plan_did(at: Desk) -> None:
+    """I6: a new plan could do it a second time; a person says first what happened."""
+    task = submitted(at, {"method": "POST", "url": PAY, "json": {}})["id"]
+    [row] = at.store.tasks.values()
+    row.request = row.request.model_copy(update={"text": "refund order 17"})
+    at.far.answers.append(HttpFailure("reset", sent=True))
+    at.wake("execute")
+    status, said = post(at, task, "reanalyze", at.token("operator", "reads"))
+    assert (status, said["type"], said["state"]) == (409, "/problems/effect_undecided", "manual")
 
 
 def test_a_cancel_that_comes_during_an_unknown_effect_is_shown(at: Desk) -> None:

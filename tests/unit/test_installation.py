@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.core.errors import Invalid
-from common.core.installation import host_from, parse_setting
+from common.core.installation import host_from, parse_setting, policy_from
 from common.core.task import Json
 
 
@@ -47,3 +47,12 @@ def test_a_value_that_could_not_be_read_back_is_refused_with_a_pointer(name: str
     with pytest.raises(Invalid) as refused:
         parse_setting(name, value)
     assert refused.value.errors[0].pointer.startswith("#")
+
+
+@pytest.mark.parametrize(
+    ("members", "set_to", "allowed"), [(1, None, True), (2, None, False), (2, True, True), (1, False, False)]
+)
+def test_one_may_approve_ones_own_while_alone_unless_it_is_set(members: int, set_to: Json, allowed: Json) -> None:
+    """The second person ends it; what an admin has set holds for any number."""
+    stored: dict[str, Json] = {"policy": {"autorun": "low", "self_approval": set_to}}
+    assert policy_from(stored, version=1, pause=None, members=members).self_approval is allowed

@@ -12,14 +12,15 @@ from common.adapters.postgres.connection import Database, Session
 from common.adapters.postgres.documents import foreign
 from common.adapters.postgres.people import PostgresPeople
 from common.auth import code_hash, new_code, new_secret, sha256_of
-from common.config import Settings
-from common.core.errors import Conflict
-from common.core.installation import parse_setting
+from common.config import Settings, WrongSettingError
+from common.core.errors import Conflict, Invalid
+from common.core.installation import check_announced, parse_setting
 from common.core.task import Json
 
 WORKSPACE: Final = "main"
 PERSON: Final = "admin"
 CODE_LASTS: Final = timedelta(minutes=10)
+VARIABLES: Final = {"policy": "AIW_AUTORUN", "time_zone": "AIW_TZ"}  # where the setting has another name
 BOOTSTRAP_LOCK: Final = "1634301697"  # one first start at a time in a database
 
 FIRST_ADMIN: Final = """
@@ -61,7 +62,7 @@ def first_start(database_url: str, settings: Settings, keep: Callable[[str], Non
         keep: puts the token's secret where it lasts, before the commit: an admin whose secret nobody has is no admin.
 
     Raises:
-        Invalid: a value of the environment cannot be read.
+        WrongSettingError: a value of the environment cannot be read.
     """
     values = _settings_of(settings)
     secret = new_secret()
@@ -111,4 +112,18 @@ def _settings_of(settings: Settings) -> dict[str, Json]:
         "budget_usd": settings.budget_usd,
         "time_zone": settings.tz,
     }
-    return {name: parse_setting(name, value) for name, value in given.items()}
+    values = {name: _read(name, value) for name, value in given.items()}
+    try:
+        check_announced(values["channels"], values["notify"], changed="notify")
+    except Invalid as exc:
+        raise WrongSettingError("AIW_NOTIFY", f"{exc.errors[0].detail}; list it in AIW_CHANNELS") from exc
+    return values
+
+
+def _read(name: str, value: Json) -> Json:
+    try:
+        return parse_setting(name, value)
+    except Invalid as exc:
+        fault = exc.errors[0]
+        said = f"{fault.detail} ({fault.hint})" if fault.hint else fault.detail
+        raise WrongSettingError(VARIABLES.get(name, f"AIW_{name.upper()}"), said) from exc
