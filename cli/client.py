@@ -27,6 +27,7 @@ REFUSED, USAGE, NOT_SUCCEEDED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 69, 130
 TRIES: Final = 3
 LONGEST_RETRY_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 30.0
+PAGE: Final = 200  # items an answer, the most that a list gives
 FAULTS_SHOWN: Final = 3
 SILENCE_SECONDS: Final = 75.0  # a stream says something at least every minute
 
@@ -156,6 +157,17 @@ class Client:
     def get(self, path: str, query: Mapping[str, object] | None = None, *, seconds: float = ANSWER_SECONDS) -> Json:
         """A GET under the API's prefix; `seconds` is how long the answer may take."""
         return self.send("GET", path, query=query, seconds=seconds).body
+
+    def all(self, path: str) -> dict[str, Json]:
+        """A list under the API's prefix, whole: page after page, as one answer."""
+        items: list[Json] = []
+        cursor: Json = None
+        while True:
+            page = cast("dict[str, Json]", self.get(path, {"limit": PAGE, "cursor": cursor}))
+            items += cast("list[Json]", page["items"])
+            cursor = page["next"]
+            if cursor is None:
+                return {**page, "items": items}
 
     def post(self, path: str, body: Json) -> Json:
         """A POST under the API's prefix."""

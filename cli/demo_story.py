@@ -96,7 +96,7 @@ class Story:
 
     def kinds(self, task: TaskView) -> list[str]:
         """The kinds of its events, in order."""
-        return [event["kind"] for event in cast("EventPage", self.client.get(f"/tasks/{task['id']}/events"))["items"]]
+        return [event["kind"] for event in cast("EventPage", self.client.all(f"/tasks/{task['id']}/events"))["items"]]
 
     def all_tasks(self) -> list[TaskView]:
         """Everything that was handed in, newest first."""

@@ -136,7 +136,7 @@ def settings(ctx: click.Context, name: str | None, value: str | None) -> None:
     """Every setting, one, or a new value of one (JSON, or plain text)."""
     client, screen = means(ctx)
     if name is None:
-        found = client.get("/settings")
+        found = client.all("/settings")
         if screen.as_json:
             screen.json(found)
         else:

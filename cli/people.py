@@ -44,7 +44,7 @@ def people() -> None:
 def people_ls(ctx: click.Context) -> None:
     """Members, by name."""
     client, screen = means(ctx)
-    found = client.get("/people")
+    found = client.all("/people")
     if screen.as_json:
         screen.json(found)
         return
@@ -94,7 +94,7 @@ def token() -> None:
 def token_ls(ctx: click.Context) -> None:
     """Valid tokens, without their secrets."""
     client, screen = means(ctx)
-    found = client.get("/tokens")
+    found = client.all("/tokens")
     if screen.as_json:
         screen.json(found)
         return
@@ -152,7 +152,7 @@ def token_rm(ctx: click.Context, token_id: str) -> None:
 
 def person_id(client: Client, who: str) -> str:
     """A member by name, id, or a unique ending of the id. Stop(1) if that is nobody, or several."""
-    everybody = cast("dict[str, list[PersonView]]", client.get("/people"))["items"]
+    everybody = cast("dict[str, list[PersonView]]", client.all("/people"))["items"]
     ending = who.lower().replace("-", "")
     by_name = [each["id"] for each in everybody if each["name"] == who]
     by_id = [each["id"] for each in everybody if each["id"].replace("-", "").endswith(ending)]

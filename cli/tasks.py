@@ -85,7 +85,7 @@ def logs(ctx: click.Context, task_id: str | None, follow: bool) -> int:  # noqa:
     path = f"/tasks/{identifier(task_id, ctx)}/events" if task_id else "/events"
     if follow:
         return _follow(client, screen, path, one=task_id is not None)
-    found = cast("EventPage", client.get(path)) if task_id else _recent(client)
+    found = cast("EventPage", client.all(path)) if task_id else _recent(client)
     if screen.as_json:
         screen.json(found)
         return 0
@@ -99,7 +99,7 @@ def logs(ctx: click.Context, task_id: str | None, follow: bool) -> int:  # noqa:
 def _recent(client: Client) -> EventPage:
     """The last events of the newest tasks: the workspace's own stream only tells what comes."""
     newest = cast("TaskPage", client.get("/tasks", {"limit": RECENT_TASKS}))
-    found = [cast("EventPage", client.get(f"/tasks/{task['id']}/events"))["items"] for task in newest["items"]]
+    found = [cast("EventPage", client.all(f"/tasks/{task['id']}/events"))["items"] for task in newest["items"]]
     events = sorted((event for items in found for event in items), key=lambda event: (event["at"], event["seq"]))
     return {"items": events[-RECENT_EVENTS:], "next": None}
 

@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import Header, Response
+from fastapi import Header, Query, Response
 
 from common import api
 from common.auth import code_hash, new_code, new_secret, sha256_of
 from common.core.errors import Conflict, FieldError, Invalid, NotFound
 from common.core.installation import SETTINGS, check_announced, parse_setting
 from common.core.task import State
+from common.page import page_from
 from common.ports import WAKE_KINDS, Principal, SettingRow, TokenRow
 from common.web import Who, Wired
+from common.wiring import Container
 
 CODE_LASTS: Final = timedelta(minutes=10)
 VERSION: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
@@ -26,10 +28,16 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="the versio
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-def list_settings(who: Who, wired: Wired) -> api.SettingList:
+def list_settings(query: Annotated[api.PageQuery, Query()], who: Who, wired: Wired) -> api.SettingList:
+    """Every setting, by name."""
+    page, following = page_from(settings_of(who, wired), query, lambda setting: setting.name)
+    return api.SettingList(items=page, next=following)
+
+
+def settings_of(who: Principal, wired: Container) -> list[api.Setting]:
     """Every setting, the workspace's own or what it inherits from the installation."""
     rows = {row.name: row for row in wired.workspace.settings(who.workspace)}
-    return api.SettingList(items=[_setting_view(rows.get(name) or _unset(name)) for name in sorted({*rows, *SETTINGS})])
+    return [_setting_view(rows.get(name) or _unset(name)) for name in sorted({*rows, *SETTINGS})]
 
 
 def get_setting(name: str, who: Who, wired: Wired, response: Response) -> api.Setting:
@@ -124,11 +132,15 @@ def queue(who: Who, wired: Wired) -> api.Queue:
 # --- people and tokens ------------------------------------------------------------------------------------------------
 
 
-def list_people(who: Who, wired: Wired) -> api.PersonList:
-    """Members of the workspace."""
-    return api.PersonList(
-        items=[api.Person(id=p.id, name=p.name, role=p.role) for p in wired.people.people(who.workspace)]
-    )
+def list_people(query: Annotated[api.PageQuery, Query()], who: Who, wired: Wired) -> api.PersonList:
+    """Members of the workspace, by name."""
+    page, following = page_from(people_of(who, wired), query, lambda person: f"{person.name}\n{person.id}")
+    return api.PersonList(items=page, next=following)
+
+
+def people_of(who: Principal, wired: Container) -> list[api.Person]:
+    """All members of the workspace."""
+    return [api.Person(id=p.id, name=p.name, role=p.role) for p in wired.people.people(who.workspace)]
 
 
 def add_person(body: api.NewPerson, who: Who, wired: Wired) -> api.Person:
@@ -144,9 +156,17 @@ def remove_person(id: UUID, who: Who, wired: Wired) -> Response:
     return Response(status_code=204)
 
 
-def list_tokens(who: Who, wired: Wired) -> api.TokenList:
-    """Valid tokens, sessions and codes, without their secrets."""
-    return api.TokenList(items=[_token_view(row) for row in wired.people.tokens(who.workspace)])
+def list_tokens(query: Annotated[api.PageQuery, Query()], who: Who, wired: Wired) -> api.TokenList:
+    """Valid tokens, sessions and codes, oldest first, without their secrets."""
+    page, following = page_from(
+        tokens_of(who, wired), query, lambda token: f"{token.created_at:%Y%m%d%H%M%S%f} {token.id}"
+    )
+    return api.TokenList(items=page, next=following)
+
+
+def tokens_of(who: Principal, wired: Container) -> list[api.Token]:
+    """All of them."""
+    return [_token_view(row) for row in wired.people.tokens(who.workspace)]
 
 
 def add_token(body: api.NewToken, who: Who, wired: Wired) -> api.TokenWithSecret:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -12,7 +10,8 @@ from fastapi import Query
 from common import api
 from common.analysis.cache.entry import answer_from
 from common.api import usd
-from common.core.errors import Conflict, FieldError, Invalid, NotFound
+from common.core.errors import Conflict, NotFound
+from common.page import cursor_after, not_a_cursor, read_cursor
 from common.ports import Principal, Remembered
 from common.web import Who, Wired
 from common.wiring import Container
@@ -94,15 +93,16 @@ def _entry(row: Remembered) -> api.CacheEntry:
 
 
 def _cursor(row: Remembered) -> str:
-    return base64.urlsafe_b64encode(f"{row.hit_at.isoformat()} {row.key}".encode()).decode().rstrip("=")
+    return cursor_after(f"{row.hit_at.isoformat()} {row.key}")
 
 
 def _after(cursor: str | None) -> tuple[datetime, str] | None:
     """Where a list goes on. Invalid if it is none of ours."""
-    if not cursor:
+    last = read_cursor(cursor)
+    if last is None:
         return None
+    at, _, key = last.partition(" ")
     try:
-        at, _, key = base64.b64decode(f"{cursor}==", altchars=b"-_", validate=True).decode().partition(" ")
         return datetime.fromisoformat(at).astimezone(UTC), key[:KEY_DIGITS]
-    except (ValueError, OverflowError, binascii.Error) as exc:
-        raise Invalid((FieldError("?cursor", "not a cursor", "use `next` of the page before, unchanged"),)) from exc
+    except (ValueError, OverflowError) as exc:
+        raise not_a_cursor() from exc

@@ -104,7 +104,7 @@ async def live(request: Request, wired: Wired, reader: Reading, serving: Serving
 def settings_page(request: Request, wired: Wired, reader: Reading) -> Response:
     """Every setting, each in a form of its own."""
     require(reader.who, "admin")
-    items = [item for item in admin.list_settings(reader.who, wired).items if item.name != "pause"]  # it has a button
+    items = [item for item in admin.settings_of(reader.who, wired) if item.name != "pause"]  # it has a button
     return render(
         request,
         wired,
@@ -133,8 +133,8 @@ def people_page(request: Request, wired: Wired, reader: Reader, once: dict[str, 
         wired,
         "people.html",
         reader,
-        people=admin.list_people(reader.who, wired).items,
-        tokens=admin.list_tokens(reader.who, wired).items,
+        people=admin.people_of(reader.who, wired),
+        tokens=admin.tokens_of(reader.who, wired),
         roles=ROLES,
         once=once,
         inbox=waiting(wired.reads.counts(reader.who.workspace)),

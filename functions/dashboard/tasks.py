@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Annotated, Final
 from uuid import UUID
@@ -15,9 +14,10 @@ from starlette.responses import Response
 
 from common import api
 from common.awaited import read_soon
-from common.core.errors import Conflict, FieldError, IllegalTransition, Invalid, NotFound
+from common.core.errors import Conflict, IllegalTransition, NotFound
 from common.core.lifecycle import Detail, move
 from common.core.task import LEASED, TERMINAL, Json, State, Task
+from common.page import cursor_after, not_a_cursor, page_from, read_cursor
 from common.ports import Principal, TaskFilter, TaskRecord
 from common.transitions import write
 from common.views import event_view, task_view
@@ -26,7 +26,6 @@ from common.web import ReaderLang, TaskRef, Who, Wired
 from .live import FROM_THE_START, Feed, Serving
 
 STREAM: Final = "text/event-stream"
-RECENT: Final = 200  # events in one JSON answer
 CANCEL_TRIES: Final = 5  # a worker may move the task between the look and the write
 # What an action fetched is foreign: it is never shown as a page of ours, whatever it says it is.
 FOREIGN: Final = {
@@ -56,27 +55,20 @@ def page_of(query: api.TaskQuery, who: Principal, wired: Wired) -> tuple[list[Ta
         q=query.q,
         since=query.since,
         until=query.until,
-        before=read_cursor(query.cursor),
+        before=_before(query.cursor),
         limit=query.limit,
     )
     found = wired.reads.tasks(who.workspace, filters)
     page = found[: query.limit]
-    return page, cursor_after(page[-1].task.id) if len(found) > query.limit else None
+    return page, cursor_after(str(page[-1].task.id)) if len(found) > query.limit else None
 
 
-def cursor_after(task: UUID) -> str:
-    """An opaque cursor: the list goes on after this task."""
-    return base64.urlsafe_b64encode(task.bytes).decode().rstrip("=")
-
-
-def read_cursor(cursor: str | None) -> UUID | None:
-    """The task after which a list goes on. Invalid if it is none of ours."""
-    if not cursor:
-        return None
+def _before(cursor: str | None) -> UUID | None:
+    last = read_cursor(cursor)
     try:
-        return UUID(bytes=base64.b64decode(f"{cursor}==", altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error) as exc:
-        raise Invalid((FieldError("?cursor", "not a cursor", "use `next` of the page before, unchanged"),)) from exc
+        return None if last is None else UUID(last)
+    except ValueError as exc:
+        raise not_a_cursor() from exc
 
 
 # --- one task ---------------------------------------------------------------------------------------------------------
@@ -125,52 +117,61 @@ Streaming = Annotated[bool, Depends(wants_stream)]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=200)]
 
 
+def _feed(who: Who, wired: Wired, serving: Serving, lang: ReaderLang, streaming: Streaming) -> Feed | None:
+    """What tells events as they happen, if that is asked for."""
+    if not streaming:
+        return None
+    return Feed(
+        serving.hub,
+        wired.reads,
+        who.workspace,
+        lambda r: event_view(r, who.role, lang),
+        lambda: wired.doorkeeper.still(who),
+    )
+
+
+Live = Annotated[Feed | None, Depends(_feed)]
+
+
 async def task_events(
     id: TaskRef,
     who: Who,
     wired: Wired,
-    serving: Serving,
     lang: ReaderLang,
-    streaming: Streaming,
+    live: Live,
+    query: Annotated[api.PageQuery, Query()],
     last_event_id: LastEventId = None,
 ) -> Response:
     """A task's history; with `Accept: text/event-stream` live until it ends, resumable by `Last-Event-ID` (a `seq`)."""
     await run_in_threadpool(record_of, id, who, wired)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 10 else 0  # noqa: PLR2004 - an int4
-    if streaming:
-        feed = Feed(
-            serving.hub,
-            wired.reads,
-            who.workspace,
-            lambda r: event_view(r, who.role, lang),
-            lambda: wired.doorkeeper.still(who),
-        )
-        return EventSourceResponse(feed.task(id, after), headers=STREAMING)
+    if live is not None:
+        return EventSourceResponse(live.task(id, after), headers=STREAMING)
     found = await run_in_threadpool(wired.reads.events, who.workspace, id, after)
-    body = api.EventList(items=[event_view(r, who.role, lang) for r in found])
+    page, following = page_from(found, query, lambda r: f"{r.event.seq:010}")
+    body = api.EventList(items=[event_view(r, who.role, lang) for r in page], next=following)
     return Response(body.model_dump_json(), media_type="application/json")
 
 
 async def events(
-    who: Who, wired: Wired, serving: Serving, lang: ReaderLang, streaming: Streaming, last_event_id: LastEventId = None
+    who: Who,
+    wired: Wired,
+    lang: ReaderLang,
+    live: Live,
+    query: Annotated[api.PageQuery, Query()],
+    last_event_id: LastEventId = None,
 ) -> Response:
     """The workspace's events; live as a stream. `Last-Event-ID`, also without streaming: those after it.
 
-    As JSON without it: nothing older than the newest event, whose position is `next`; ask again with that.
+    As JSON without it: nothing older than the newest event, whose position is `next`; ask again with that as `cursor`.
     """
-    if streaming:
-        feed = Feed(
-            serving.hub,
-            wired.reads,
-            who.workspace,
-            lambda r: event_view(r, who.role, lang),
-            lambda: wired.doorkeeper.still(who),
-        )
-        return EventSourceResponse(feed.all(last_event_id), headers=STREAMING)
-    found = await run_in_threadpool(wired.reads.workspace_events, who.workspace, last_event_id, RECENT)
+    if live is not None:
+        return EventSourceResponse(live.all(last_event_id), headers=STREAMING)
+    after = last_event_id or query.cursor
+    found = await run_in_threadpool(wired.reads.workspace_events, who.workspace, after, query.limit)
     body = api.EventList(
         items=[event_view(r, who.role, lang) for r in found],
-        next=found[-1].position if found else last_event_id or FROM_THE_START or None,
+        next=found[-1].position if found else after or FROM_THE_START or None,
     )
     return Response(body.model_dump_json(), media_type="application/json")
 

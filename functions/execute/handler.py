@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Query
 from mangum import Mangum
 
 from common import api
 from common.claim_loop import Turn
+from common.page import page_from
 from common.web import Function, ReaderLang, Wired, make_app
 from common.wiring import Container
 
@@ -59,9 +61,10 @@ class Execute(Function):
         self._pool.shutdown(wait=False)
 
 
-def actions(wired: Wired, lang: ReaderLang) -> api.ActionList:
+def actions(query: Annotated[api.PageQuery, Query()], wired: Wired, lang: ReaderLang) -> api.ActionList:
     """The catalogue, in the reader's language."""
-    return api.ActionList(items=wired.catalogue.describe(lang))
+    page, following = page_from(wired.catalogue.describe(lang), query, lambda action: action.name)
+    return api.ActionList(items=page, next=following)
 
 
 app = make_app("execute", {"actions": actions}, Execute)

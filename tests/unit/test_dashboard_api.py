@@ -12,11 +12,12 @@ import pytest
 
 from common.auth import code_hash, new_code
 from common.core.task import Json, State
+from common.page import cursor_after, read_cursor
 from common.ports import HttpResponse
 from common.routes import ROUTES
 from functions.dashboard.codes import redeem
 from functions.dashboard.openapi import document
-from functions.dashboard.tasks import cursor_after, read_cursor, rendered
+from functions.dashboard.tasks import rendered
 from tests.unit.browsing import REFUND as UNTAGGED, valued
 from tests.unit.desk import Desk, desk
 
@@ -60,11 +61,38 @@ def test_a_list_is_paged_by_an_opaque_cursor_without_gap_or_repeat(at: Desk) -> 
 
 
 def test_a_cursor_that_is_none_is_pointed_at(at: Desk) -> None:
-    """A strange cursor is the caller's fault, and a known one survives the round trip."""
-    problem = get(at, "/tasks?cursor=nonsense!", at.token("viewer"), 422)
-    assert problem["errors"][0]["pointer"] == "?cursor"
-    task = uuid4()
+    """A strange cursor is the caller's fault, also one of another list, and a known one survives the round trip."""
+    for strange in ("nonsense!", cursor_after("not a task")):
+        problem = get(at, f"/tasks?cursor={strange}", at.token("viewer"), 422)
+        assert problem["errors"][0]["pointer"] == "?cursor"
+    task = str(uuid4())
     assert read_cursor(cursor_after(task)) == task
+
+
+@pytest.mark.parametrize("path", ["/people", "/tokens", "/settings", "/actions", "/tasks/{id}/events"])
+def test_every_list_has_pages(at: Desk, path: str) -> None:
+    """By `limit` and `cursor`, as the contract says of lists: one after the other they are the whole, in its order."""
+    admin, operator = at.token("admin"), at.token("operator")
+    task = submitted(at, REFUND, operator)["id"]
+    assert at.clients["dashboard"].post(f"/api/v1/tasks/{task}/cancel", headers=operator, json={}).status_code == 200
+    client = at.clients["execute" if path == "/actions" else "dashboard"]
+
+    def asked(query: str, status: int = 200) -> dict[str, Any]:
+        answer = client.get(f"/api/v1{path.format(id=task)}{query}", headers=admin)
+        assert answer.status_code == status, answer.text
+        return dict(answer.json())
+
+    whole = asked("")
+    assert (len(whole["items"]) > 1, whole["next"]) == (True, None)
+    seen: list[Any] = []
+    page: dict[str, Any] = {"next": ""}
+    for _ in whole["items"]:
+        page = asked(f"?limit=1&cursor={page['next']}")
+        seen += page["items"]
+    assert seen == whole["items"]
+    assert page["next"] is None
+    for wrong, name in (("?limit=0", "limit"), ("?cursor=nonsense!", "cursor"), ("?surprise=1", "surprise")):
+        assert asked(wrong, 422)["errors"][0]["pointer"] == f"?{name}"
 
 
 def test_a_list_is_narrowed_by_state_tag_and_text(at: Desk) -> None:
