@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -23,6 +23,8 @@ from common.wiring import Container, Thinker
 from tests.metered.asked import Asked
 from tests.metered.server import Metered
 from tests.unit.desk import Desk, desk
+
+LOOK: Final = timedelta(minutes=2)  # from one look at the batches to the next
 
 KEY = "sk-ant-metered-0123456789"
 # Nobody waits for others, nobody reads again, nothing is remembered or checked, unless a test says so.
@@ -52,8 +54,8 @@ class Paid:
 
     def look(self) -> None:
         """Time has passed: batches are looked at, and what came of them is worked off."""
-        self.desk.elapse(timedelta(minutes=2))
-        self.fake.account.advance(120)
+        self.desk.elapse(LOOK)
+        self.fake.account.advance(LOOK.seconds)
         economy = cast("FastAPI", self.desk.clients["analyze"].app).state.function._economy
         economy._began = float("-inf")
         self.desk.wake("analyze")
