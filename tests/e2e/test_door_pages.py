@@ -63,9 +63,10 @@ def test_a_page_looks_like_the_product_and_looks_again_by_itself(page: Page, doo
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(246, 246, 243)"
     if view.script:
         accessible(page)
-    with door.answered():
-        expect(page.locator("textarea")).to_be_visible(timeout=SECONDS * 1000 + PATIENCE_MS)
-        assert page.url == door.url + "/tasks"
+    if view.lang == "en":  # with script and without; it takes its five seconds each time
+        with door.answered():
+            expect(page.locator("textarea")).to_be_visible(timeout=SECONDS * 1000 + PATIENCE_MS)
+            assert page.url == door.url + "/tasks"
 
 
 def test_a_form_that_met_no_function_still_has_its_words(page: Page, door: Door, view: View) -> None:
