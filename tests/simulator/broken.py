@@ -190,6 +190,7 @@ class Variant:
     queue: type[MemoryQueue] = MemoryQueue
     parts: dict[str, Any] = field(default_factory=dict)
     patch: Callable[[pytest.MonkeyPatch], None] = lambda _: None
+    first: int = 0  # the seed from which it is looked for: a rare one is found soon near the last that found it
 
     def world(self, seed: int) -> World:
         """A world with it."""

@@ -250,10 +250,10 @@ def _of(
     name: str,
     *noticed_by: str,
     patch: Callable[[pytest.MonkeyPatch], None] | None = None,
-    **parts: Any,  # noqa: ANN401 - adapters' types
+    **parts: Any,  # noqa: ANN401 - adapters' types, and `first`
 ) -> Variant:
-    queue = parts.pop("queue", MemoryQueue)
-    return Variant(name, noticed_by, queue, parts, patch or (lambda _: None))
+    queue, first = parts.pop("queue", MemoryQueue), parts.pop("first", 0)
+    return Variant(name, noticed_by, queue, parts, patch or (lambda _: None), first)
 
 
 CLAUDE_VARIANTS: Final = (
@@ -261,7 +261,7 @@ CLAUDE_VARIANTS: Final = (
     _of("a remembered answer without policy", "I10", patch=_policy_forgotten),
     _of("a hit that lowers the claimed risk", "I5", patch=_claim_forgotten),
     _of("a memory that origins share", "I12", patch=_one_for_all_origins),
-    _of("a front that believes what others wrote", "I12", redis=BelievesAll),
+    _of("a front that believes what others wrote", "I12", redis=BelievesAll, first=3900),
     _of("equal tasks that are all asked", "flight", answers=EverybodyFlies),
     _of("a flight that never ends", "I9", answers=FlightForEver),
     _of("a pack that is read by position", "I12", patch=_by_position),
@@ -269,7 +269,7 @@ CLAUDE_VARIANTS: Final = (
     _of("a pack of two origins", "I12", patch=_mixed_calls, queue=MixedOrigins),
     _of("a whole pack that is redone", "I12", patch=_redone_whole),
     _of("the lower of two readings", "I5", patch=_lower_of_two),
-    _of("a batch that is booked twice", "I7", budget=BookedTwice),
+    _of("a batch that is booked twice", "I7", budget=BookedTwice, first=8100),
     _of("a reservation freed although maybe billed", "I7", budget=FreedUnseen),
     _of("a call that one of two budgets misses", "I7", budget=LoseHalf),
     _of("a parked task with a lease", "I3", queue=ParkedWithLease),

@@ -42,6 +42,6 @@ def test_a_wrong_part_takes_the_place_of_a_right_one(variant: Variant, monkeypat
 def test_a_wrong_part_is_noticed(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
     """I2-I7, I9, I10, I12, pause, cancel, flight: a condition less, and a history breaks what it was there for."""
     variant.patch(monkeypatch)
-    failure = first_failure(range(ENOUGH), variant.world)
+    failure = first_failure(range(variant.first, variant.first + ENOUGH), variant.world)
     assert failure is not None, f"nobody noticed {variant.name}"
     assert failure.why.split(":")[0] in variant.noticed_by, str(shrunk(failure, variant.world))
