@@ -161,13 +161,11 @@ class Client:
     def all(self, path: str) -> dict[str, Json]:
         """A list under the API's prefix, whole: page after page, as one answer."""
         items: list[Json] = []
-        cursor: Json = None
-        while True:
-            page = cast("dict[str, Json]", self.get(path, {"limit": PAGE, "cursor": cursor}))
+        page: dict[str, Json] = {"next": ""}
+        while page["next"] is not None:
+            page = cast("dict[str, Json]", self.get(path, {"limit": PAGE, "cursor": page["next"]}))
             items += cast("list[Json]", page["items"])
-            cursor = page["next"]
-            if cursor is None:
-                return {**page, "items": items}
+        return {**page, "items": items}
 
     def post(self, path: str, body: Json) -> Json:
         """A POST under the API's prefix."""

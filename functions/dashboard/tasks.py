@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -16,9 +17,9 @@ from common import api
 from common.awaited import read_soon
 from common.core.errors import Conflict, IllegalTransition, NotFound
 from common.core.lifecycle import Detail, move
-from common.core.task import LEASED, TERMINAL, Json, State, Task
+from common.core.task import LEASED, TERMINAL, Json, Lang, State, Task
 from common.page import cursor_after, not_a_cursor, page_from, read_cursor
-from common.ports import Principal, TaskFilter, TaskRecord
+from common.ports import EventRecord, Principal, TaskFilter, TaskRecord
 from common.transitions import write
 from common.views import event_view, task_view
 from common.web import ReaderLang, TaskRef, Who, Wired
@@ -149,8 +150,7 @@ async def task_events(
         return EventSourceResponse(live.task(id, after), headers=STREAMING)
     found = await run_in_threadpool(wired.reads.events, who.workspace, id, after)
     page, following = page_from(found, query, lambda r: f"{r.event.seq:010}")
-    body = api.EventList(items=[event_view(r, who.role, lang) for r in page], next=following)
-    return Response(body.model_dump_json(), media_type="application/json")
+    return _told(page, following, who, lang)
 
 
 async def events(
@@ -169,10 +169,11 @@ async def events(
         return EventSourceResponse(live.all(last_event_id), headers=STREAMING)
     after = last_event_id or query.cursor
     found = await run_in_threadpool(wired.reads.workspace_events, who.workspace, after, query.limit)
-    body = api.EventList(
-        items=[event_view(r, who.role, lang) for r in found],
-        next=found[-1].position if found else after or FROM_THE_START or None,
-    )
+    return _told(found, found[-1].position if found else after or FROM_THE_START or None, who, lang)
+
+
+def _told(events: Sequence[EventRecord], following: str | None, who: Principal, lang: Lang) -> Response:
+    body = api.EventList(items=[event_view(r, who.role, lang) for r in events], next=following)
     return Response(body.model_dump_json(), media_type="application/json")
 
 

@@ -52,11 +52,22 @@ class FrontDoor:
     as_root: bool = False
 
 
+# Where nginx keeps what does not fit into memory; of the last three it only wants to know the place.
+SPOOLS: Final = {
+    "client_body": "nginx-body",
+    "proxy": "nginx-proxy",
+    "fastcgi": "nginx-unused",
+    "uwsgi": "nginx-unused",
+    "scgi": "nginx-unused",
+}
+
+
 def render(door: FrontDoor) -> str:
     """The whole configuration file."""
     # Sockets under /root are root's: workers that become `nobody` would answer 502.
     user = "user root;" if door.as_root else ""
     upstreams = "\n".join(_upstream(name, door.sockets[name]) for name in FUNCTIONS)
+    spools = "\n".join(f"    {name}_temp_path {_quoted(door.run / place)};" for name, place in SPOOLS.items())
     return f"""\
 # Made from common/routes.py at each start; changes here are lost.
 {user}
@@ -77,11 +88,7 @@ http {{
     # An array of 1,000 tasks stays in memory on its way.
     client_body_buffer_size 1m;
     large_client_header_buffers 4 16k;
-    client_body_temp_path {_quoted(door.run / "nginx-body")};
-    proxy_temp_path {_quoted(door.run / "nginx-proxy")};
-    fastcgi_temp_path {_quoted(door.run / "nginx-unused")};
-    uwsgi_temp_path {_quoted(door.run / "nginx-unused")};
-    scgi_temp_path {_quoted(door.run / "nginx-unused")};
+{spools}
 
     # We listen on this machine only, so another address can come from nobody but a proxy of the user's on it.
     set_real_ip_from 127.0.0.1;
